@@ -1,0 +1,19 @@
+"""trackd: an MLflow-compatible tracking server in one file, on the standard library alone.
+
+The map, from the top down (imports go down only; ``tests/test_layout.py`` holds it):
+
+* ``cli``       the command line: server, ui, routes, check; built from ``config.SETTINGS``
+* ``app``       ``App.handle(Request) -> Response``; the only place that catches errors
+* ``api/``      one decorated function per endpoint, one file per resource; the rules
+* ``store/``    how things are kept: ``file/`` is MLflow's folder layout, ``sql/`` its tables,
+  ``base.py`` the contract between them and ``api/``
+* ``web/``      sockets, limits, request and response, routes, Host and Origin checks
+* ``search/``   filter text -> tree, order, page tokens; what a filter means
+* ``fields``    request types with their limits and messages;  ``wire``  entity -> MLflow's JSON
+* ``entities``, ``config``, ``errors``   fields only, settings as rows, one class per error code
+"""
+
+__version__ = "0.1.0"
+
+#: The MLflow release whose REST API this server speaks; what ``/version`` answers.
+MLFLOW_VERSION = "3.17.2"

@@ -1,0 +1,117 @@
+"""MLflow's entities, as fields only. What they look like in JSON is in ``wire``, how they are kept in ``store``.
+
+Times are int milliseconds since the epoch. Ids are strings. ``None`` means not set.
+"""
+
+from typing import NamedTuple, Optional, Sequence
+
+ACTIVE = "active"
+DELETED = "deleted"
+
+#: Run states by the number that protobuf and ``meta.yaml`` use.
+RUN_STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
+
+#: Which lifecycle stages a search sees.
+ACTIVE_ONLY = "ACTIVE_ONLY"
+DELETED_ONLY = "DELETED_ONLY"
+ALL = "ALL"
+VIEW_TYPE = {1: ACTIVE_ONLY, 2: DELETED_ONLY, 3: ALL}
+
+#: The tag that holds a run's name a second time; MLflow keeps both equal.
+RUN_NAME_TAG = "mlflow.runName"
+
+
+class Tag(NamedTuple):
+    """A tag of an experiment, run or dataset input."""
+
+    key: str
+    value: str
+
+
+class Param(NamedTuple):
+    """A run's parameter; written once."""
+
+    key: str
+    value: str
+
+
+class Metric(NamedTuple):
+    """One point of a metric. ``value`` may be NaN."""
+
+    key: str
+    value: float
+    timestamp: int
+    step: int = 0
+    model_id: Optional[str] = None
+    dataset_name: Optional[str] = None
+    dataset_digest: Optional[str] = None
+    run_id: Optional[str] = None
+
+
+class Experiment(NamedTuple):
+    """An experiment. ``lifecycle_stage`` is ``active`` or ``deleted``."""
+
+    experiment_id: str
+    name: str
+    artifact_location: str
+    lifecycle_stage: str
+    creation_time: Optional[int]
+    last_update_time: Optional[int]
+    tags: Sequence[Tag] = ()
+
+
+class RunInfo(NamedTuple):
+    """What a run is, without what was logged to it. ``status`` is a value of ``RUN_STATUS``."""
+
+    run_id: str
+    experiment_id: str
+    run_name: Optional[str]
+    user_id: Optional[str]
+    status: str
+    start_time: Optional[int]
+    end_time: Optional[int]
+    artifact_uri: str
+    lifecycle_stage: str
+
+
+class Dataset(NamedTuple):
+    """A dataset as a run saw it; one per experiment, name and digest."""
+
+    name: str
+    digest: str
+    source_type: str
+    source: str
+    schema: Optional[str] = None
+    profile: Optional[str] = None
+
+
+class DatasetInput(NamedTuple):
+    """A dataset that went into a run, with the tags of that use (``mlflow.data.context``)."""
+
+    dataset: Dataset
+    tags: Sequence[Tag] = ()
+
+
+class ModelInput(NamedTuple):
+    """A logged model that went into a run."""
+
+    model_id: str
+
+
+class ModelOutput(NamedTuple):
+    """A logged model that came out of a run, at ``step``."""
+
+    model_id: str
+    step: int = 0
+
+
+class Run(NamedTuple):
+    """A run with all that ``runs/get`` answers. ``metrics`` holds the current point of each key."""
+
+    info: RunInfo
+    metrics: Sequence[Metric] = ()
+    params: Sequence[Param] = ()
+    tags: Sequence[Tag] = ()
+    dataset_inputs: Sequence[DatasetInput] = ()
+    model_inputs: Sequence[ModelInput] = ()
+    model_outputs: Sequence[ModelOutput] = ()

@@ -1,0 +1,192 @@
+"""The contract of a store, on one page. Knows nothing of HTTP, permissions, limits or MLflow's lifecycle rules.
+
+Reading needs no transaction. Writing is only possible inside ``Store.transaction()``::
+
+    with store.transaction() as tx:
+        run = tx.get_run_info(run_id)     # what is read here cannot change before the block ends
+        tx.put_tags(run_id, [Tag("a", "b")])
+
+When the ``with`` block ends without an exception, all of it is committed: no reader ever sees a part of it, and a
+crash at any moment leaves all of it or nothing. When the block has returned, it is durable to the degree of the
+store's ``--sync``. An exception inside the block undoes all of it. Transactions of different threads run one after another.
+Callers have checked keys, values and lifecycle; a store raises ``TrackdError`` only for its own reasons (no room,
+no permission, a value that cannot be kept) and never for an id that is not there: getters answer ``None`` or nothing.
+"""
+
+from typing import ContextManager, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from trackd.entities import (
+    DatasetInput,
+    Experiment,
+    Metric,
+    ModelInput,
+    ModelOutput,
+    Param,
+    Run,
+    RunInfo,
+    Tag,
+)
+from trackd.search.clause import Clause, Cursor, Order
+
+
+class Problem(NamedTuple):
+    """Something wrong in a store: where (a path, a table and key) and what, in one sentence."""
+
+    where: str
+    what: str
+
+
+class Reads:
+    """What can be asked, of a store or inside a transaction."""
+
+    def get_experiment(self, experiment_id: str) -> Optional[Experiment]:
+        """The experiment with its tags (in key order), active or deleted."""
+        raise NotImplementedError
+
+    def get_experiment_by_name(self, name: str) -> Optional[Experiment]:
+        """The experiment of that exact name, active or deleted."""
+        raise NotImplementedError
+
+    def search_experiments(
+        self,
+        view_type: str,
+        clause: Optional[Clause],
+        order: Sequence[Order],
+        limit: int,
+        cursor: Cursor = Cursor(),
+    ) -> Tuple[List[Experiment], Optional[Cursor]]:
+        """One page of experiments with their tags, and where the next page starts (``None``: this was the last)."""
+        raise NotImplementedError
+
+    def get_run_info(self, run_id: str) -> Optional[RunInfo]:
+        """The run without what was logged to it, active or deleted."""
+        raise NotImplementedError
+
+    def get_run(self, run_id: str) -> Optional[Run]:
+        """The whole run; metrics, params and tags in key order."""
+        raise NotImplementedError
+
+    def search_runs(
+        self,
+        experiment_ids: Sequence[str],
+        view_type: str,
+        clause: Optional[Clause],
+        order: Sequence[Order],
+        limit: int,
+        cursor: Cursor = Cursor(),
+    ) -> Tuple[List[Run], Optional[Cursor]]:
+        """One page of whole runs of these experiments, and where the next page starts. Unknown ids find nothing."""
+        raise NotImplementedError
+
+    def get_params(self, run_id: str, keys: Iterable[str]) -> Dict[str, str]:
+        """The values of those of ``keys`` that are logged."""
+        raise NotImplementedError
+
+    def get_tags(self, run_id: str, keys: Iterable[str]) -> Dict[str, str]:
+        """The values of those of ``keys`` that are set on the run."""
+        raise NotImplementedError
+
+    def list_metric_history(
+        self, run_id: str, key: str, offset: int = 0, limit: Optional[int] = None
+    ) -> List[Metric]:
+        """Points of one metric by timestamp, step, value; equal points once."""
+        raise NotImplementedError
+
+    def list_metric_steps(self, run_ids: Sequence[str], key: str) -> List[int]:
+        """The distinct steps at which any of these runs logged ``key``, ascending."""
+        raise NotImplementedError
+
+    def list_datasets(self, experiment_ids: Sequence[str], limit: int) -> List[Tuple[str, str, str, Optional[str]]]:
+        """Distinct (experiment id, dataset name, digest, context) of the inputs of these experiments' active runs."""
+        raise NotImplementedError
+
+
+class Transaction(Reads):
+    """What can be written. Reads see the writes of their own transaction."""
+
+    def add_experiment(
+        self,
+        name: str,
+        artifact_location: Optional[str],
+        tags: Sequence[Tag],
+        time: int,
+        artifact_root: str,
+    ) -> str:
+        """Add an active experiment and return its id, one above the highest ever used.
+
+        Without ``artifact_location`` it gets ``<artifact_root>/<experiment id>``.
+        """
+        raise NotImplementedError
+
+    def put_experiment(self, experiment: Experiment) -> None:
+        """Keep the changed name, lifecycle stage and times of an experiment (tags are not looked at)."""
+        raise NotImplementedError
+
+    def put_experiment_tags(self, experiment_id: str, tags: Sequence[Tag]) -> None:
+        """Set tags; those that are there are overwritten."""
+        raise NotImplementedError
+
+    def drop_experiment_tag(self, experiment_id: str, key: str) -> bool:
+        """Remove a tag; False if it was not there."""
+        raise NotImplementedError
+
+    def add_run(self, info: RunInfo, tags: Sequence[Tag]) -> None:
+        """Add a run under a new id."""
+        raise NotImplementedError
+
+    def put_run_info(self, info: RunInfo, deleted_time: Optional[int] = None) -> None:
+        """Keep the changed name, status, end time and lifecycle stage of a run."""
+        raise NotImplementedError
+
+    def put_runs_lifecycle(self, experiment_id: str, lifecycle_stage: str, deleted_time: Optional[int]) -> None:
+        """Move every run of an experiment to a lifecycle stage, those already there untouched."""
+        raise NotImplementedError
+
+    def put_tags(self, run_id: str, tags: Sequence[Tag]) -> None:
+        """Set a run's tags; the last of equal keys wins."""
+        raise NotImplementedError
+
+    def drop_tag(self, run_id: str, key: str) -> bool:
+        """Remove a run's tag; False if it was not there."""
+        raise NotImplementedError
+
+    def add_params(self, run_id: str, params: Sequence[Param]) -> None:
+        """Add params with new keys (the caller has compared those that are there)."""
+        raise NotImplementedError
+
+    def add_metrics(self, run_id: str, metrics: Sequence[Metric]) -> None:
+        """Add points, in this order. A point with ``model_id`` is kept on that logged model as well."""
+        raise NotImplementedError
+
+    def add_inputs(self, run_id: str, datasets: Sequence[DatasetInput], models: Sequence[ModelInput]) -> None:
+        """Add inputs; one that the run has already is left as it is."""
+        raise NotImplementedError
+
+    def add_outputs(self, run_id: str, models: Sequence[ModelOutput]) -> None:
+        """Add model outputs; one that the run has already is left as it is."""
+        raise NotImplementedError
+
+
+class Store(Reads):
+    """A place where everything but artifacts is kept."""
+
+    #: What ``server-info`` calls it: ``FileStore`` or ``SqlStore``.
+    store_type = ""
+    #: True where writes are refused with ``PermissionDenied``.
+    read_only = False
+
+    def transaction(self) -> ContextManager[Transaction]:
+        """Begin a transaction; see the module's docstring."""
+        raise NotImplementedError
+
+    def check(self) -> List[Problem]:
+        """Everything that is wrong with the store; empty for a sane one."""
+        raise NotImplementedError
+
+    def counts(self) -> Mapping[str, int]:
+        """How many experiments and runs there are, for the first lines of output."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Make everything durable and let go of files and locks; nothing can be asked afterwards."""
+        raise NotImplementedError
