@@ -1,0 +1,162 @@
+"""From a command line and an environment to a ``Config``, by the rows of ``config.SETTINGS``."""
+
+import argparse
+import re
+import shlex
+from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence
+
+from trackd.config import LONGEST_TIMEOUT, NOTED, REFUSED, SETTINGS, Config, Setting, whole
+
+
+class UsageError(Exception):
+    """The command line or the environment asks for something wrong or not built; the text is for the user."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse that raises instead of ending the process."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse found wrong."""
+        raise UsageError(message[len("argument "):] if message.startswith("argument ") else message)
+
+
+def parser(prog: str, description: str = "") -> argparse.ArgumentParser:
+    """The command line of ``SETTINGS``. Values stay text; ``-h`` is the host, as in MLflow, so help is ``--help``."""
+    made = _Parser(
+        prog=prog, description=description, usage=f"{prog} [options]", add_help=False, allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+    )
+    groups: Dict[str, Any] = {}
+    for row in SETTINGS:
+        group = groups.get(row.group)
+        if group is None:
+            group = groups[row.group] = made.add_argument_group(row.group)
+        if row.metavar:
+            group.add_argument(*row.flags, dest=row.name, metavar=row.metavar, help=help_line(row))
+        else:
+            group.add_argument(*row.flags, dest=row.name, action="store_const", const="true", help=help_line(row))
+        if row.off:
+            group.add_argument(
+                *row.off, dest=row.name, action="store_const", const="false", help="The opposite of " + row.flags[0]
+            )
+    return made
+
+
+def help_line(row: Setting) -> str:
+    """A row's help with default, variable and state, escaped for argparse."""
+    line = row.help
+    if row.metavar and row.shown_default:
+        line += f" Default: {row.shown_default}."
+    if row.environment:
+        line += f" [{row.environment}]"
+    if row.state == NOTED:
+        line += " Accepted without effect."
+    elif row.state == REFUSED:
+        line += " Not built yet."
+    return line.replace("%", "%%")
+
+
+def read(arguments: Sequence[str], environment: Mapping[str, str], prog: str = "trackd server") -> Config:
+    """The settings that a command line and an environment ask for; UsageError with one clear sentence if it cannot be.
+
+    ``Config.notes`` says what was accepted without effect.
+    """
+    given, rest = parser(prog).parse_known_args(join_values(arguments))
+    if rest:
+        raise UsageError(unknown(rest[0], [flag for row in SETTINGS for flag in row.flags + row.off]))
+    values: Dict[str, Any] = {}
+    sources: Dict[str, str] = {}
+    for row in SETTINGS:
+        # An empty variable counts as unset (MLflow's command line does the same); an empty flag is taken at its word.
+        if row.name in given:
+            sources[row.name], value = row.flags[0], getattr(given, row.name)
+            if value == "false" and row.off:
+                sources[row.name] = row.off[0]
+        elif row.environment and environment.get(row.environment):
+            sources[row.name], value = row.environment, environment[row.environment]
+        else:
+            continue
+        try:
+            values[row.name] = row.parse(value)
+        except ValueError as error:
+            raise UsageError(f"{sources[row.name]}: {value!r} {error}") from None
+    _refuse(values, sources)
+    if "gunicorn_opts" in values and "read_timeout" not in values:
+        values["read_timeout"] = gunicorn_timeout(values["gunicorn_opts"], sources["gunicorn_opts"])
+    config = Config(**values)
+    config.notes = _notes(values, sources)
+    return config
+
+
+def _refuse(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
+    """Raise UsageError for the first setting that asks for something not built yet."""
+    store = values.get("backend_store_uri", "./mlruns")
+    for row in SETTINGS:
+        if row.state != REFUSED or row.name not in values or values[row.name] in (row.default, ""):
+            continue
+        if row.name == "registry_store_uri" and values[row.name] == store:
+            continue
+        raise UsageError(f"{sources[row.name]}: {row.remark} is not built yet; start trackd without it")
+
+
+def _notes(values: Mapping[str, Any], sources: Mapping[str, str]) -> List[str]:
+    """One sentence for each setting that was given and has no effect."""
+    notes = []
+    for row in SETTINGS:
+        if row.state != NOTED or row.name not in values or values[row.name] == row.default:
+            continue
+        if row.name == "gunicorn_opts":
+            timeout = gunicorn_timeout(values[row.name], sources[row.name])
+            if timeout is not None:
+                notes.append(f"{sources[row.name]}: only --timeout has an effect (read timeout {timeout} s)")
+                continue
+        notes.append(f"{sources[row.name]} has no effect: {row.remark}")
+    return notes
+
+
+def gunicorn_timeout(options: str, source: str = "--gunicorn-opts") -> Optional[int]:
+    """The seconds of ``--timeout=N``, ``--timeout N``, ``-t N`` or ``-tN`` in gunicorn's options; the last one counts.
+
+    ``None`` if there is none. ``source`` is what an error names.
+    """
+    try:
+        parts = shlex.split(options)
+    except ValueError as error:
+        raise UsageError(f"{source}: {options!r} cannot be split into options ({error})") from None
+    found: Optional[str] = None
+    for place, part in enumerate(parts):
+        if part in ("--timeout", "-t"):
+            found = parts[place + 1] if place + 1 < len(parts) else ""
+        elif part.startswith("--timeout="):
+            found = part[len("--timeout="):]
+        elif re.fullmatch(r"-t=?[0-9].*", part):
+            found = part[2:].lstrip("=")
+    if found is None:
+        return None
+    try:
+        return whole(0, LONGEST_TIMEOUT)(found)
+    except ValueError as error:
+        raise UsageError(f"{source}: the timeout {found!r} {error}") from None
+
+
+def join_values(arguments: Sequence[str]) -> List[str]:
+    """``--flag value`` as ``--flag=value``, so that a value may begin with a dash (``--gunicorn-opts "--timeout 60"``).
+
+    argparse takes such a value for a flag; MLflow's command line takes it for the value.
+    """
+    takes_value = {flag: row.flags[0] for row in SETTINGS if row.metavar for flag in row.flags}
+    joined: List[str] = []
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        joined.append(f"{takes_value[word]}={rest.pop(0)}" if word in takes_value and rest else word)
+    return joined
+
+
+def unknown(word: str, known: Sequence[str]) -> str:
+    """A sentence that says which word is unknown and names the nearest known one."""
+    from difflib import get_close_matches  # needed for mistakes only; start-up should not pay for it
+
+    kind = "flag" if word.startswith("-") else "argument"
+    near = get_close_matches(word.split("=")[0], known, n=1, cutoff=0.6)
+    return f"unknown {kind} {word.split('=')[0]!r}" + (f"; did you mean {near[0]}?" if near else "")
