@@ -96,7 +96,7 @@ def _refuse(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
             continue
         if row.name == "registry_store_uri" and values[row.name] == store:
             continue
-        raise UsageError(f"{sources[row.name]}: {row.remark} is not built yet; start trackd without it")
+        raise UsageError(f"{sources[row.name]} asks for {row.remark}, which trackd does not have yet; leave it out")
 
 
 def _notes(values: Mapping[str, Any], sources: Mapping[str, str]) -> List[str]:
