@@ -1,0 +1,464 @@
+"""Request types: what a field of a request may hold, with its limits and its messages.
+
+An endpoint's parameter is annotated with one of the types at the end of this module::
+
+    def create(ctx: Context, name: ExperimentName, tags: ExperimentTags = ()) -> dict:
+
+``binding`` reads the annotation once per route. A parameter without a default is required: absent, null and empty
+are refused. Everything here is decidable from the request alone; limits are MLflow's (wire-rules, section 4), lengths
+are in characters. Scalars may come as strings (queries, Java, R). What MLflow would store wrongly is refused.
+"""
+
+import os
+import re
+from functools import lru_cache
+from operator import itemgetter
+from typing import Annotated, Any, Callable, Dict, Iterable, List, Mapping, NoReturn, Optional, Sequence, Tuple
+
+from trackd import entities
+from trackd.errors import InvalidParameterValue
+
+INT32 = (-(2**31), 2**31 - 1)
+INT64 = (-(2**63), 2**63 - 1)
+#: SQL cannot hold infinities: MLflow keeps the largest finite double of the same sign.
+LARGEST = 1.7976931348623157e308
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,40}")
+_INTEGRAL = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{0,40})?(?:[eE][+-]?[0-9]{1,4})?")
+# The class of MLflow; \w is Unicode's. The line feed at the end is in MLflow's by accident, and accepted there.
+_KEY = re.compile(r"[/\w.\- ]*\n?" if os.name == "nt" else r"[/\w.\- :]*\n?")
+_ID = re.compile(r"[a-zA-Z0-9][\w\-]{0,255}")
+_EXPERIMENT_ID = re.compile(r"[+-]?[0-9]+")
+
+
+def shown(value: object) -> str:
+    """A value for a message: short, on one line, without control characters."""
+    if isinstance(value, (list, tuple)):
+        return f"a list of {len(value)}"
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = repr(value[:61] if isinstance(value, str) else value)
+    return text if len(text) <= 64 else text[:60] + "..."
+
+
+def refuse(name: str, value: object, expected: str) -> NoReturn:
+    """Raise the error for a field that holds something else than what was expected."""
+    raise InvalidParameterValue(f"{name} is {shown(value)}; expected {expected}.")
+
+
+def missing(name: str) -> NoReturn:
+    """Raise the error for a required field that is absent, null or empty."""
+    raise InvalidParameterValue(f"{name} is missing or empty; the request must have it.")
+
+
+class Field:
+    """One kind of value. ``read`` returns the checked value, or raises ``InvalidParameterValue`` that names it."""
+
+    #: Read as a list: a repeated key of a query, an array in JSON.
+    repeated = False
+    #: Other names under which the value may come.
+    aliases: Tuple[str, ...] = ()
+
+    def read(self, value: Any, name: str) -> Any:
+        """``value`` is as it came from JSON or from a query, never ``None``. ``None`` returned means unset."""
+        raise NotImplementedError
+
+
+class Text(Field):
+    """A string of at most ``limit`` characters. ``blank``: what an empty one stands for, where not for itself."""
+
+    def __init__(
+        self, limit: Optional[int] = None, *, aliases: Tuple[str, ...] = (), blank: Optional[str] = ""
+    ) -> None:
+        self.limit, self.aliases, self.blank = limit, aliases, blank
+
+    def read(self, value: Any, name: str) -> Any:
+        if type(value) is not str:
+            refuse(name, value, "a string (in quotes)")
+        if self.limit is not None and len(value) > self.limit:
+            return self.too_long(value, name)
+        return value or self.blank
+
+    def too_long(self, value: str, name: str) -> str:
+        """What becomes of a value above the limit."""
+        raise InvalidParameterValue(f"{name} has {len(value)} characters; at most {self.limit} are allowed.")
+
+
+class CutText(Text):
+    """A string that is cut to its limit, unless ``MLFLOW_TRUNCATE_LONG_VALUES`` is off: then it is refused."""
+
+    def too_long(self, value: str, name: str) -> str:
+        # Asked only here, for the few values that are too long.
+        if os.environ.get("MLFLOW_TRUNCATE_LONG_VALUES", "true").strip().lower() in ("false", "0"):
+            return super().too_long(value, name)
+        return value[: self.limit]
+
+
+class Key(Field):
+    """A key of a metric, param or tag: also a file name in the folder layout, hence the path rule."""
+
+    def read(self, value: Any, name: str) -> str:
+        if type(value) is not str:
+            refuse(name, value, "a string (in quotes)")
+        if value == "":
+            missing(name)
+        if len(value) > 250:
+            raise InvalidParameterValue(f"{name} has {len(value)} characters; at most 250 are allowed.")
+        wrong = key_problem(value)
+        if wrong:
+            refuse(name, value, wrong)
+        return str(value)
+
+
+@lru_cache(maxsize=4096)
+def key_problem(key: str) -> str:
+    """What was expected of this key, or empty if it may be used. Remembered, since a run logs the same keys often."""
+    if not _KEY.fullmatch(key):
+        return "only letters, digits, spaces and any of _ - . / :"
+    if key.startswith("..") or any(part in ("", ".", "..") for part in key.split("/")):
+        return "a name that is its own normalised path: no '.', '..' or empty part between slashes, none at the ends"
+    return ""
+
+
+class Identifier(Text):
+    """An id that may stand in a path: a letter or digit, then letters, digits, ``_`` and ``-``; at most 256."""
+
+    def read(self, value: Any, name: str) -> Any:
+        if super().read(value, name) and not is_id(value):
+            refuse(name, value, "an id: a letter or digit, then up to 255 letters, digits, '_' or '-'")
+        return value or self.blank
+
+
+def is_id(text: str) -> bool:
+    """Whether the text has the form of a run's or model's id. Nothing of another form is ever stored under an id."""
+    return _ID.fullmatch(text) is not None
+
+
+class ExperimentNumber(Field):
+    """An experiment's id: a string that holds an integer; read into its one spelling (``"01"`` is ``"1"``)."""
+
+    def read(self, value: Any, name: str) -> str:
+        if type(value) is not str:
+            refuse(name, value, 'an experiment id as a string, such as "0"')
+        text = value.strip()
+        if not _EXPERIMENT_ID.fullmatch(text):
+            refuse(name, value, 'an experiment id, which is an integer in a string, such as "0"')
+        # Longer ones exist in no store, and int() of thousands of digits is slow or refused.
+        return str(int(text)) if len(text) <= 20 else text
+
+
+class Integer(Field):
+    """An integer from ``low`` to ``high``: a number, an integral float, or one in a string (``"1.7e+12"``, from R)."""
+
+    def __init__(self, low: int, high: int, what: str = "") -> None:
+        self.low, self.high = low, high
+        self.what = what or f"a whole number from {low} to {high}"
+
+    def read(self, value: Any, name: str) -> int:
+        number = value
+        if type(number) is str:
+            number = self._from_text(number)
+        elif type(number) is float:
+            number = int(number) if number.is_integer() else None
+        if type(number) is not int or not self.low <= number <= self.high:
+            refuse(name, value, self.what)
+        return number
+
+    @staticmethod
+    def _from_text(text: str) -> Optional[int]:
+        if _INTEGER.fullmatch(text):
+            return int(text)
+        if _INTEGRAL.fullmatch(text):
+            number = float(text)
+            return int(number) if number.is_integer() else None
+        return None
+
+
+class Double(Field):
+    """A double: a number, a numeric string, or ``NaN``, ``Infinity``, ``inf`` in a string, any case and sign."""
+
+    def read(self, value: Any, name: str) -> float:
+        kind = type(value)
+        number = None
+        if kind is float:
+            # A literal such as 1e999, which is no double and not marked as infinity either.
+            number = value if abs(value) <= LARGEST else None
+        elif kind is int:
+            number = float(value) if -LARGEST <= value <= LARGEST else None
+        elif kind is str and "_" not in value and value.isascii():
+            try:
+                number = float(value)
+            except ValueError:
+                number = None
+        if number is None:
+            refuse(name, value, 'a number, or "NaN", "Infinity" or "-Infinity" in quotes')
+        return max(-LARGEST, min(LARGEST, number)) if number == number else number
+
+
+class Flag(Field):
+    """A boolean, or ``true`` or ``false`` in a string, any case (queries, R)."""
+
+    def read(self, value: Any, name: str) -> bool:
+        if type(value) is str and value.lower() in ("true", "false"):
+            return value.lower() == "true"
+        if type(value) is not bool:
+            refuse(name, value, "true or false")
+        return bool(value)
+
+
+class Choice(Field):
+    """One of some names, given as name or number. Another name is as good as none, as in MLflow."""
+
+    def __init__(self, names: Mapping[int, str]) -> None:
+        self.names = names
+        self._by_text: Dict[object, str] = {name: name for name in names.values()}
+        self._by_text.update({str(number): name for number, name in names.items()})
+
+    def read(self, value: Any, name: str) -> Optional[str]:
+        if type(value) is str and not _INTEGER.fullmatch(value):
+            return self._by_text.get(value)
+        if type(value) is float and value.is_integer():
+            value = int(value)
+        if type(value) not in (str, int) or str(value) not in self._by_text:
+            refuse(name, value, "one of " + ", ".join(self.names.values()))
+        return self._by_text[str(value)]
+
+
+class Items(Field):
+    """A list of values of one kind, at most ``limit``; ``noun`` is what the message calls them."""
+
+    repeated = True
+
+    def __init__(self, item: Field, limit: Optional[int] = None, noun: str = "items") -> None:
+        self.item, self.limit, self.noun = item, limit, noun
+
+    def read(self, value: Any, name: str) -> List[Any]:
+        if type(value) is not list:
+            refuse(name, value, "a list")
+        if self.limit is not None and len(value) > self.limit:
+            raise InvalidParameterValue(
+                f"{name} has {len(value)} {self.noun}; at most {self.limit} are allowed in one request, send the rest "
+                "in further ones."
+            )
+        read = self.item.read
+        items = []
+        for index, item in enumerate(value):
+            if item is None:
+                missing(f"{name}[{index}]")
+            items.append(read(item, f"{name}[{index}]"))
+        return items
+
+
+class Unique(Items):
+    """A list of records with a key in front, no key twice."""
+
+    def read(self, value: Any, name: str) -> List[Any]:
+        items = super().read(value, name)
+        if len({item[0] for item in items}) != len(items):
+            seen: Dict[str, int] = {}
+            for index, item in enumerate(items):
+                first = seen.setdefault(item[0], index)
+                if first != index:
+                    raise InvalidParameterValue(
+                        f"{name}[{first}] and {name}[{index}] have the same key {shown(item[0])}; send each key once."
+                    )
+        return items
+
+
+class Slot:
+    """One named place of an object: a request's argument or a record's field."""
+
+    __slots__ = ("name", "camel", "aliases", "field", "required", "default", "read")
+
+    def __init__(self, name: str, field: Field, required: bool, default: object = None) -> None:
+        self.name, self.field, self.required, self.default = name, field, required, default
+        camel = camel_case(name)
+        self.camel = camel if camel != name else None
+        self.aliases = tuple(other for each in field.aliases for other in (each, camel_case(each)))
+        self.read = field.read
+
+
+def camel_case(name: str) -> str:
+    """The lowerCamelCase spelling of a field's name, as protobuf's JSON has it."""
+    first, *others = name.split("_")
+    return first + "".join(word[:1].upper() + word[1:] for word in others)
+
+
+def read_slots(slots: Sequence[Slot], values: Mapping[str, Any], where: str = "") -> List[Any]:
+    """The slots' values out of an object; ``where`` stands before the names in messages. Other names are ignored."""
+    result = []
+    for slot in slots:
+        name = slot.name
+        value = values.get(name)
+        camel = slot.camel
+        if camel and camel in values:
+            if name in values:
+                raise InvalidParameterValue(f"{where}{name} is there twice, also as {camel}; send one of them.")
+            value = values[camel]
+        if value is None or (slot.aliases and value == ""):
+            value = next((values[other] for other in slot.aliases if values.get(other) is not None), value)
+        if value is None or (slot.required and value == ""):
+            if slot.required:
+                missing(where + name)
+            result.append(slot.default)
+        else:
+            value = slot.read(value, where + name if where else name)
+            result.append(slot.default if value is None else value)
+    return result
+
+
+class Record(Field):
+    """An object with named fields, read into ``make(*values)``. A field given with a default is optional."""
+
+    def __init__(self, make: Callable[..., Any], **kinds: Any) -> None:
+        self.make = make
+        self.slots = [
+            Slot(name, kind[0], False, kind[1]) if isinstance(kind, tuple) else Slot(name, kind, True)
+            for name, kind in kinds.items()
+        ]
+
+    def read(self, value: Any, name: str) -> Any:
+        if type(value) is not dict:
+            refuse(name, value, "an object")
+        return self.make(*read_slots(self.slots, value, name + "."))
+
+
+class MetricItems(Items):
+    """Points of metrics. The four plain fields in their plain types are read here, anything else by the record.
+
+    A request may hold a thousand points, and 150,000 a second are the budget for all that is done with them.
+    """
+
+    _plain = staticmethod(itemgetter("key", "value", "timestamp", "step"))
+
+    def read(self, value: Any, name: str) -> List[entities.Metric]:
+        if type(value) is not list or len(value) > (self.limit or 0):
+            return super().read(value, name)
+        plain, problem, high = self._plain, key_problem, INT64[1]
+        new, metric = tuple.__new__, entities.Metric
+        points = []
+        for item in value:
+            if type(item) is dict and len(item) == 4:
+                try:
+                    key, number, time, step = plain(item)
+                except KeyError:
+                    pass  # Other names than the four: not a plain point.
+                else:
+                    if (
+                        type(number) is float
+                        and type(time) is int
+                        and 0 <= time <= high
+                        and type(step) is int
+                        and -high <= step <= high
+                        and type(key) is str
+                        and 0 < len(key) <= 250
+                        and not problem(key)
+                        and -LARGEST <= number <= LARGEST
+                    ):
+                        points.append(new(metric, (key, number, time, step, None, None, None, None)))
+                        continue
+            where = f"{name}[{len(points)}]"
+            if item is None:
+                missing(where)
+            points.append(self.item.read(item, where))
+        return points
+
+
+def _tags(key: Field, value: Field) -> Record:
+    return Record(entities.Tag, key=key, value=(value, ""))
+
+
+_KEY_FIELD, _RUN_TAG_VALUE, _PARAM_VALUE = Key(), CutText(8000), CutText(6000)
+_EXPERIMENT_TAG_VALUE = Text(20000)
+_TIMESTAMP = Integer(0, INT64[1], "milliseconds since 1970 as a whole number, 0 or more")
+_TIME = Integer(*INT64, "milliseconds since 1970 as a whole number of 64 bits")
+_STEP = Integer(*INT64, "a whole number of 64 bits")
+_MODEL_ID = Identifier(blank=None)
+_DATASET_NAME, _DATASET_DIGEST = Text(500), Text(36)
+_METRIC = Record(
+    entities.Metric,
+    key=_KEY_FIELD,
+    value=Double(),
+    timestamp=_TIMESTAMP,
+    step=(_STEP, 0),
+    model_id=(_MODEL_ID, None),
+    dataset_name=(Text(500, blank=None), None),
+    dataset_digest=(Text(36, blank=None), None),
+)
+_DATASET = Record(
+    entities.Dataset,
+    name=_DATASET_NAME,
+    digest=_DATASET_DIGEST,
+    source_type=(Text(), ""),
+    source=(Text(65535), ""),
+    schema=(Text(1048575), None),
+    profile=(Text(16777215), None),
+)
+_DATASET_INPUT = Record(
+    entities.DatasetInput,
+    dataset=_DATASET,
+    tags=(Unique(Record(entities.Tag, key=Text(255), value=(Text(500), ""))), ()),
+)
+
+# The types of arguments. Those with Optional have None as their default in signatures.
+
+ExperimentId = Annotated[str, ExperimentNumber()]
+ExperimentIds = Annotated[Sequence[str], Items(ExperimentNumber())]
+DatasetExperimentIds = Annotated[Sequence[str], Items(ExperimentNumber(), 20, "experiment ids")]
+ExperimentName = Annotated[str, Text(500)]
+ArtifactLocation = Annotated[Optional[str], Text(blank=None)]
+ExperimentTagValue = Annotated[str, _EXPERIMENT_TAG_VALUE]
+ExperimentTags = Annotated[Sequence[entities.Tag], Unique(_tags(_KEY_FIELD, _EXPERIMENT_TAG_VALUE))]
+ViewType = Annotated[str, Choice(entities.VIEW_TYPE)]
+
+#: A run's id; not checked beyond being there, because an odd one is 404 like any that is not there.
+RunId = Annotated[str, Text()]
+#: The same, which may also come as ``run_uuid``, its name of old.
+RunIdOrUuid = Annotated[str, Text(aliases=("run_uuid",))]
+#: The same, where MLflow answers 400 to one of the wrong form.
+CheckedRunId = Annotated[str, Identifier()]
+RunIds = Annotated[Sequence[str], Items(Text(), 100, "run ids")]
+RunName = Annotated[Optional[str], Text(blank=None)]
+RunStatus = Annotated[Optional[str], Choice(entities.RUN_STATUS)]
+UserId = Annotated[str, Text()]
+Time = Annotated[Optional[int], _TIME]
+#: The key of something to be set.
+SetKey = Annotated[str, _KEY_FIELD]
+#: The key of something to be found; an odd one is not there.
+Lookup = Annotated[str, Text()]
+TagValue = Annotated[str, _RUN_TAG_VALUE]
+NewRunTags = Annotated[Sequence[entities.Tag], Unique(_tags(_KEY_FIELD, _RUN_TAG_VALUE))]
+RunTags = Annotated[Sequence[entities.Tag], Items(_tags(_KEY_FIELD, _RUN_TAG_VALUE), 100, "tags")]
+ParamValue = Annotated[str, _PARAM_VALUE]
+Params = Annotated[
+    Sequence[entities.Param], Unique(Record(entities.Param, key=_KEY_FIELD, value=(_PARAM_VALUE, "")), 100, "params")
+]
+MetricValue = Annotated[float, Double()]
+Timestamp = Annotated[int, _TIMESTAMP]
+Step = Annotated[int, _STEP]
+Metrics = Annotated[Sequence[entities.Metric], MetricItems(_METRIC, 1000, "metrics")]
+ModelId = Annotated[Optional[str], _MODEL_ID]
+DatasetName = Annotated[Optional[str], Text(500, blank=None)]
+DatasetDigest = Annotated[Optional[str], Text(36, blank=None)]
+DatasetInputs = Annotated[Sequence[entities.DatasetInput], Items(_DATASET_INPUT, 1000, "datasets")]
+ModelInputs = Annotated[Sequence[entities.ModelInput], Items(Record(entities.ModelInput, model_id=Identifier()))]
+ModelOutputs = Annotated[
+    Sequence[entities.ModelOutput], Items(Record(entities.ModelOutput, model_id=Identifier(), step=(_STEP, 0)))
+]
+ModelJson = Annotated[str, Text()]
+
+Filter = Annotated[str, Text()]
+OrderBy = Annotated[Sequence[str], Items(Text())]
+PageToken = Annotated[Optional[str], Text(blank=None)]
+PageSize = Annotated[int, Integer(1, 50000)]
+HistorySize = Annotated[Optional[int], Integer(1, INT32[1])]
+BulkSize = Annotated[int, Integer(0, INT64[1])]
+IntervalSize = Annotated[int, Integer(1, 2500)]
+StepBound = Annotated[Optional[int], Integer(*INT64, "a whole number of 64 bits")]
+
+
+def unique(values: Iterable[str]) -> List[str]:
+    """The values in their order, each once."""
+    return list(dict.fromkeys(values))
