@@ -108,6 +108,8 @@ class Reader:
 
     def document(self) -> Dict[str, object]:
         """The whole text, which is one mapping."""
+        if self.text.startswith("%"):
+            raise self.error("a directive")
         start = _document_start(self.text)
         if start:
             self.pos = start.end()
