@@ -8,9 +8,10 @@ Reading needs no transaction. Writing is only possible inside ``Store.transactio
 
 When the ``with`` block ends without an exception, all of it is committed: no reader ever sees a part of it, and a
 crash at any moment leaves all of it or nothing. When the block has returned, it is durable to the degree of the
-store's ``--sync``. An exception inside the block undoes all of it. Transactions of different threads run one after another.
-Callers have checked keys, values and lifecycle; a store raises ``TrackdError`` only for its own reasons (no room,
-no permission, a value that cannot be kept) and never for an id that is not there: getters answer ``None`` or nothing.
+store's ``--sync``. An exception inside the block undoes all of it. Transactions of different threads run one after
+another. Callers have checked keys, values and lifecycle; a store raises ``TrackdError`` only for its own reasons (no
+room, no permission, a value that cannot be kept) and never for an id that is not there: getters answer ``None`` or
+nothing.
 """
 
 from typing import ContextManager, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple

@@ -1,0 +1,218 @@
+"""Connections and transactions: one writer that commits in groups, a few pooled readers.
+
+Everything that differs between database engines stays in this file.
+
+**Groups.** Only one thread at a time runs a transaction. When its body is done and others are already waiting for
+their turn, it does not commit: it leaves the database transaction open, lets the next one join, and waits. Whoever
+finds nobody waiting commits for all of them. So a commit, and the sync that may go with it, is shared by all that
+came meanwhile, and a lone writer never waits for company.
+"""
+
+import sqlite3
+import threading
+from collections import deque
+from contextlib import contextmanager
+from typing import Callable, ContextManager, Deque, Iterator, List, Optional
+
+from trackd.errors import PermissionDenied, StorageFull, TemporarilyUnavailable
+
+#: Transactions in one group at most. Larger groups gain nothing (a sync is already divided by 64) and make the first
+#: wait.
+GROUP_SIZE = 64
+#: Milliseconds to wait for another process's lock before the client is told to come back.
+BUSY_TIMEOUT = 10_000
+#: Idle reader connections that are kept. Readers share two cores and the interpreter lock; more would only hold page
+#: caches.
+POOLED_READERS = 4
+
+Connection = sqlite3.Connection
+
+
+class Reading:
+    """Something that can be asked: a store, or a transaction that sees its own writes."""
+
+    #: The writer's connection, inside a transaction only.
+    connection: Connection
+
+    def reading(self) -> ContextManager[Connection]:
+        """A connection that sees one moment of the database."""
+        raise NotImplementedError
+
+
+class _Group:
+    """Transactions that are committed together."""
+
+    __slots__ = ("members", "done", "error")
+
+    def __init__(self) -> None:
+        self.members: List[object] = []
+        self.done: Optional[threading.Event] = None
+        self.error: Optional[BaseException] = None
+
+
+class Database:
+    """A SQLite file: ``reading()``, and ``begin()`` ... ``end()``.
+
+    * ``after_commit`` gets the members of a group that was just committed, before anybody else can begin and before
+      anybody is answered. If it raises, the database accepts no further writes: what was committed is in doubt outside
+      of it, and only a restart can put that right.
+    * ``full_sync``: a commit is on disk before it counts (``PRAGMA synchronous=FULL``).
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        full_sync: bool,
+        after_commit: Callable[[List[object]], object] = lambda members: None,
+    ) -> None:
+        self.path = path
+        self._full_sync = full_sync
+        self._after_commit = after_commit
+        self._lock = threading.Lock()
+        self._waiting: Deque[None] = deque()
+        self._group = _Group()
+        self._failed: Optional[BaseException] = None
+        self._readers: List[Connection] = []
+        self.writer = self._connect()
+
+    def _connect(self) -> Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=BUSY_TIMEOUT / 1000, isolation_level=None, check_same_thread=False, cached_statements=256
+        )
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=" + ("FULL" if self._full_sync else "NORMAL"))
+        # Checkpoints are made in the background (``checkpoint``), so that no request pays for one.
+        connection.execute("PRAGMA wal_autocheckpoint=0")
+        return connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection that sees one moment of the database, whatever is committed meanwhile."""
+        try:
+            connection = self._readers.pop()
+        except IndexError:
+            connection = self._connect()
+            connection.execute("PRAGMA query_only=1")
+        try:
+            connection.execute("BEGIN")
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.close()
+            raise
+        if len(self._readers) < POOLED_READERS:
+            self._readers.append(connection)
+        else:
+            connection.close()
+
+    def begin(self) -> Connection:
+        """Wait for the turn and begin a transaction, alone or in the group that is open."""
+        self._waiting.append(None)
+        self._lock.acquire()
+        self._waiting.pop()
+        try:
+            if self._failed is not None:
+                raise TemporarilyUnavailable(
+                    f"The store stopped taking writes after a failure ({self._failed}); restart the server."
+                )
+            self.writer.execute("SAVEPOINT member" if self._group.members else "BEGIN IMMEDIATE")
+        except BaseException:
+            self._leave()
+            raise
+        return self.writer
+
+    def end(self, failed: bool, member: object = None) -> None:
+        """End the transaction: undo it, or commit it (now, or with those that wait) and return when that is done."""
+        group = self._group
+        # The first of a group has no savepoint of its own: with nobody before it the whole transaction goes.
+        if failed:
+            self.writer.execute("ROLLBACK TO member" if group.members else "ROLLBACK")
+        if group.members:
+            self.writer.execute("RELEASE member")
+        if not failed:
+            group.members.append(member)
+            if self._others_come(group) and group.done is None:
+                group.done = threading.Event()
+        done = group.done
+        self._leave()
+        if failed:
+            return
+        if done is not None:
+            done.wait()
+        if group.error is not None:
+            raise group.error
+
+    def _others_come(self, group: _Group) -> bool:
+        return bool(self._waiting) and len(group.members) < GROUP_SIZE
+
+    def _leave(self) -> None:
+        """Give up the turn; commit what the group holds unless somebody who waits will."""
+        group = self._group
+        try:
+            if group.members and not self._others_come(group):
+                self._commit()
+        finally:
+            self._lock.release()
+
+    def _commit(self) -> None:
+        group, self._group = self._group, _Group()
+        try:
+            self.writer.execute("COMMIT")
+        except sqlite3.Error as error:
+            group.error = explain(error)
+            if self.writer.in_transaction:
+                self.writer.execute("ROLLBACK")
+        else:
+            try:
+                self._after_commit(group.members)
+            except BaseException as error:
+                self.fail(error)
+                group.error = error
+        if group.done is not None:
+            group.done.set()
+
+    @contextmanager
+    def exclusive(self) -> Iterator[Connection]:
+        """The writer's connection, outside of any transaction, while nobody else writes."""
+        with self._lock:
+            if self._group.members:
+                self._commit()
+            yield self.writer
+
+    def fail(self, error: BaseException) -> None:
+        """Take no more writes: what is on disk is in doubt until a restart has read it."""
+        self._failed = error
+
+    def checkpoint(self) -> None:
+        """Move what was committed from the log into the database; readers and writers go on meanwhile."""
+        with self.reading_connection() as connection:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    @contextmanager
+    def reading_connection(self) -> Iterator[Connection]:
+        """A connection of its own, closed afterwards."""
+        connection = self._connect()
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        """Close all connections; waits for a transaction under way."""
+        with self.exclusive():
+            while self._readers:
+                self._readers.pop().close()
+            self.writer.close()
+
+
+def explain(error: sqlite3.Error) -> Exception:
+    """The answer for a client whose write the database refused."""
+    text = str(error)
+    if "disk is full" in text:
+        return StorageFull("The disk is full: nothing of this request was kept. Free some room.")
+    if "readonly" in text or "read-only" in text:
+        return PermissionDenied(f"The server may not write to its database: {text}.")
+    if "locked" in text or "busy" in text:
+        return TemporarilyUnavailable("The database is in use by another process; try again.")
+    return error

@@ -1,0 +1,44 @@
+"""The current point of each metric, in MLflow's table ``latest_metrics``."""
+
+import math
+from typing import Dict, List, Sequence
+
+from trackd.entities import Metric
+from trackd.store.sql.connect import Connection, Reading
+
+_LATEST = (
+    "SELECT run_uuid, latest_metrics.key, latest_metrics.value, timestamp, step, is_nan FROM json_each(?) AS wanted"
+    " JOIN latest_metrics ON run_uuid = wanted.value ORDER BY run_uuid, latest_metrics.key"
+)
+# The current point is the maximum of (step, timestamp, value); NaN is kept as value 0 with a flag, and compares as 0.
+_PUT_LATEST = (
+    "INSERT INTO latest_metrics (key, value, timestamp, step, is_nan, run_uuid) VALUES (?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (run_uuid, key) DO UPDATE SET value = excluded.value, timestamp = excluded.timestamp,"
+    " step = excluded.step, is_nan = excluded.is_nan"
+    " WHERE (excluded.step, excluded.timestamp, excluded.value) > (step, timestamp, value)"
+)
+
+
+def latest_metrics(connection: Connection, wanted: str) -> Dict[str, List[Metric]]:
+    """The current points of the runs whose ids are in ``wanted`` (a JSON list), by run, in key order."""
+    found: Dict[str, List[Metric]] = {}
+    for run_id, key, value, timestamp, step, is_nan in connection.execute(_LATEST, (wanted,)):
+        metric = Metric(key, math.nan if is_nan else value, timestamp, step)
+        found.setdefault(run_id, []).append(metric)
+    return found
+
+
+class MetricWrites(Reading):
+    """Writes to ``latest_metrics``."""
+
+    def put_latest_metrics(self, run_id: str, metrics: Sequence[Metric]) -> None:
+        """Let these points count for what is current."""
+        self.connection.executemany(
+            _PUT_LATEST,
+            [
+                (metric[0], 0.0, metric[2], metric[3], 1, run_id)
+                if metric[1] != metric[1]
+                else (metric[0], metric[1], metric[2], metric[3], 0, run_id)
+                for metric in metrics
+            ],
+        )

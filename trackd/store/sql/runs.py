@@ -1,0 +1,154 @@
+"""Runs with their params and tags in MLflow's tables."""
+
+import json
+from typing import Dict, Iterable, List, Optional, Sequence, Tuple
+
+from trackd.entities import Metric, Param, Run, RunInfo, Tag
+from trackd.search.clause import Clause, Cursor, Order
+from trackd.store.sql.connect import Connection
+from trackd.store.sql.experiments import ExperimentReads, ExperimentWrites
+from trackd.store.sql.inputs import fill_inputs
+from trackd.store.sql.metrics import latest_metrics
+from trackd.store.sql.search import select_runs
+
+_INFO = (
+    "SELECT run_uuid, CAST(experiment_id AS TEXT), name, user_id, status, start_time, end_time, artifact_uri,"
+    " lifecycle_stage FROM runs WHERE run_uuid = ?"
+)
+_PARAMS = (
+    "SELECT run_uuid, params.key, params.value FROM json_each(?) AS wanted JOIN params ON run_uuid = wanted.value"
+    " ORDER BY run_uuid, params.key"
+)
+_TAGS = _PARAMS.replace("params", "tags")
+
+
+def list_runs(connection: Connection, infos: Sequence[RunInfo]) -> List[Run]:
+    """Whole runs for these infos, in their order, with one query per table."""
+    wanted = json.dumps([info.run_id for info in infos])
+    metrics: Dict[str, List[Metric]] = latest_metrics(connection, wanted)
+    params: Dict[str, List[Param]] = {}
+    for run_id, key, value in connection.execute(_PARAMS, (wanted,)):
+        params.setdefault(run_id, []).append(Param(key, value))
+    tags: Dict[str, List[Tag]] = {}
+    for run_id, key, value in connection.execute(_TAGS, (wanted,)):
+        tags.setdefault(run_id, []).append(Tag(key, value))
+    inputs = fill_inputs(connection, wanted)
+    return [
+        Run(
+            info,
+            metrics.get(info.run_id, ()),
+            params.get(info.run_id, ()),
+            tags.get(info.run_id, ()),
+            inputs.datasets.get(info.run_id, ()),
+            inputs.models.get(info.run_id, ()),
+            inputs.outputs.get(info.run_id, ()),
+        )
+        for info in infos
+    ]
+
+
+class RunReads(ExperimentReads):
+    """The questions of ``store.base.Reads`` about runs."""
+
+    def get_run_info(self, run_id: str) -> Optional[RunInfo]:
+        """See ``store.base``."""
+        with self.reading() as connection:
+            row = connection.execute(_INFO, (run_id,)).fetchone()
+        return RunInfo._make(row) if row else None
+
+    def get_run(self, run_id: str) -> Optional[Run]:
+        """See ``store.base``."""
+        with self.reading() as connection:
+            row = connection.execute(_INFO, (run_id,)).fetchone()
+            return list_runs(connection, [RunInfo._make(row)])[0] if row else None
+
+    def search_runs(
+        self,
+        experiment_ids: Sequence[str],
+        view_type: str,
+        clause: Optional[Clause],
+        order: Sequence[Order],
+        limit: int,
+        cursor: Cursor = Cursor(),
+    ) -> Tuple[List[Run], Optional[Cursor]]:
+        """See ``store.base``."""
+        statement = select_runs(experiment_ids, view_type, clause, order, limit, cursor)
+        with self.reading() as connection:
+            rows, next_cursor = statement.page(connection.execute(statement.sql, statement.parameters).fetchall())
+            return list_runs(connection, [RunInfo._make(row) for row in rows]), next_cursor
+
+    def get_params(self, run_id: str, keys: Iterable[str]) -> Dict[str, str]:
+        """See ``store.base``."""
+        return self._get_values("SELECT value FROM params WHERE run_uuid = ? AND key = ?", run_id, keys)
+
+    def get_tags(self, run_id: str, keys: Iterable[str]) -> Dict[str, str]:
+        """See ``store.base``."""
+        return self._get_values("SELECT value FROM tags WHERE run_uuid = ? AND key = ?", run_id, keys)
+
+    def _get_values(self, query: str, run_id: str, keys: Iterable[str]) -> Dict[str, str]:
+        values = {}
+        with self.reading() as connection:
+            for key in keys:
+                row = connection.execute(query, (run_id, key)).fetchone()
+                if row:
+                    values[key] = row[0]
+        return values
+
+
+class RunWrites(RunReads, ExperimentWrites):
+    """The writes of ``store.base.Transaction`` to runs."""
+
+    def add_run(self, info: RunInfo, tags: Sequence[Tag]) -> None:
+        """See ``store.base``."""
+        self.insert_run(info, None)
+        self.insert_tags(info.run_id, tags)
+
+    def insert_run(self, info: RunInfo, deleted_time: Optional[int]) -> None:
+        """Add the row of a run."""
+        self.connection.execute(
+            "INSERT INTO runs (run_uuid, experiment_id, name, user_id, status, start_time, end_time, artifact_uri,"
+            " lifecycle_stage, deleted_time) VALUES (?, CAST(? AS INTEGER), ?, ?, ?, ?, ?, ?, ?, ?)",
+            tuple(info) + (deleted_time,),
+        )
+
+    def put_run_info(self, info: RunInfo, deleted_time: Optional[int] = None) -> None:
+        """See ``store.base``."""
+        self.connection.execute(
+            "UPDATE runs SET name = ?, user_id = ?, status = ?, start_time = ?, end_time = ?, artifact_uri = ?,"
+            " lifecycle_stage = ?, deleted_time = ? WHERE run_uuid = ?",
+            tuple(info[2:]) + (deleted_time, info.run_id),
+        )
+
+    def put_runs_lifecycle(self, experiment_id: str, lifecycle_stage: str, deleted_time: Optional[int]) -> None:
+        """See ``store.base``."""
+        for info in self.list_runs_outside(experiment_id, lifecycle_stage):
+            self.put_run_info(info._replace(lifecycle_stage=lifecycle_stage), deleted_time)
+
+    def list_runs_outside(self, experiment_id: str, lifecycle_stage: str) -> List[RunInfo]:
+        """The runs of an experiment that are not in this lifecycle stage."""
+        query = _INFO.replace("run_uuid = ?", "experiment_id = ? AND lifecycle_stage != ?")
+        rows = self.connection.execute(query, (int(experiment_id), lifecycle_stage))
+        return [RunInfo._make(row) for row in rows]
+
+    def put_tags(self, run_id: str, tags: Sequence[Tag]) -> None:
+        """See ``store.base``."""
+        self.insert_tags(run_id, tags)
+
+    def insert_tags(self, run_id: str, tags: Sequence[Tag]) -> None:
+        """Add or overwrite the rows of tags."""
+        self.connection.executemany(
+            "INSERT OR REPLACE INTO tags (key, value, run_uuid) VALUES (?, ?, ?)",
+            [(tag.key, tag.value, run_id) for tag in tags],
+        )
+
+    def drop_tag(self, run_id: str, key: str) -> bool:
+        """See ``store.base``."""
+        cursor = self.connection.execute("DELETE FROM tags WHERE run_uuid = ? AND key = ?", (run_id, key))
+        return cursor.rowcount > 0
+
+    def add_params(self, run_id: str, params: Sequence[Param]) -> None:
+        """See ``store.base``."""
+        self.connection.executemany(
+            "INSERT OR REPLACE INTO params (key, value, run_uuid) VALUES (?, ?, ?)",
+            [(param.key, param.value, run_id) for param in params],
+        )

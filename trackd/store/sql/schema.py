@@ -1,0 +1,92 @@
+"""MLflow's tables, as its SQL store has them (column names, keys, and what may be null).
+
+``TABLES`` are those that the file store's index holds: all but metric history, which stays in the metric files.
+The index may be thrown away at any time, so its tables are clustered for our own queries: a run's rows lie
+together (``WITHOUT ROWID``, run first), which makes filling a page of runs one range scan per run.
+"""
+
+TABLES = """
+CREATE TABLE experiments (
+    experiment_id INTEGER NOT NULL PRIMARY KEY,
+    name VARCHAR(256) NOT NULL,
+    artifact_location VARCHAR(256),
+    lifecycle_stage VARCHAR(32) CHECK (lifecycle_stage IN ('active', 'deleted')),
+    creation_time BIGINT,
+    last_update_time BIGINT
+);
+CREATE INDEX experiments_by_name ON experiments (name);
+CREATE TABLE experiment_tags (
+    experiment_id INTEGER NOT NULL,
+    key VARCHAR(250) NOT NULL,
+    value TEXT,
+    PRIMARY KEY (experiment_id, key)
+) WITHOUT ROWID;
+CREATE TABLE runs (
+    run_uuid VARCHAR(32) NOT NULL PRIMARY KEY,
+    name VARCHAR(250),
+    user_id VARCHAR(256),
+    status VARCHAR(9) CHECK (status IN ('SCHEDULED', 'FAILED', 'FINISHED', 'RUNNING', 'KILLED')),
+    start_time BIGINT,
+    end_time BIGINT,
+    lifecycle_stage VARCHAR(20) CHECK (lifecycle_stage IN ('active', 'deleted')),
+    artifact_uri VARCHAR(200),
+    experiment_id INTEGER,
+    deleted_time BIGINT
+) WITHOUT ROWID;
+CREATE INDEX runs_of_experiment ON runs (experiment_id, lifecycle_stage, start_time DESC, run_uuid);
+CREATE TABLE tags (
+    run_uuid VARCHAR(32) NOT NULL,
+    key VARCHAR(250) NOT NULL,
+    value VARCHAR(8000),
+    PRIMARY KEY (run_uuid, key)
+) WITHOUT ROWID;
+CREATE TABLE params (
+    run_uuid VARCHAR(32) NOT NULL,
+    key VARCHAR(250) NOT NULL,
+    value VARCHAR(8000) NOT NULL,
+    PRIMARY KEY (run_uuid, key)
+) WITHOUT ROWID;
+CREATE TABLE latest_metrics (
+    run_uuid VARCHAR(32) NOT NULL,
+    key VARCHAR(250) NOT NULL,
+    value FLOAT NOT NULL,
+    timestamp BIGINT,
+    step BIGINT NOT NULL,
+    is_nan BOOLEAN NOT NULL,
+    PRIMARY KEY (run_uuid, key)
+) WITHOUT ROWID;
+CREATE TABLE datasets (
+    dataset_uuid VARCHAR(36) NOT NULL,
+    experiment_id INTEGER NOT NULL,
+    name VARCHAR(500) NOT NULL,
+    digest VARCHAR(36) NOT NULL,
+    dataset_source_type VARCHAR(36) NOT NULL,
+    dataset_source TEXT NOT NULL,
+    dataset_schema TEXT,
+    dataset_profile TEXT,
+    PRIMARY KEY (experiment_id, name, digest)
+);
+CREATE INDEX datasets_by_uuid ON datasets (dataset_uuid);
+CREATE TABLE inputs (
+    input_uuid VARCHAR(36) NOT NULL,
+    source_type VARCHAR(36) NOT NULL,
+    source_id VARCHAR(36) NOT NULL,
+    destination_type VARCHAR(36) NOT NULL,
+    destination_id VARCHAR(36) NOT NULL,
+    step BIGINT DEFAULT 0 NOT NULL,
+    PRIMARY KEY (source_type, source_id, destination_type, destination_id)
+);
+CREATE INDEX inputs_by_destination ON inputs (destination_type, destination_id, source_type);
+CREATE INDEX inputs_by_uuid ON inputs (input_uuid);
+CREATE TABLE input_tags (
+    input_uuid VARCHAR(36) NOT NULL,
+    name VARCHAR(255) NOT NULL,
+    value VARCHAR(500) NOT NULL,
+    PRIMARY KEY (input_uuid, name)
+);
+"""
+
+#: How ``inputs`` names the two ends of a row, as MLflow's SQL store writes them.
+DATASET_TO_RUN = ("DATASET", "RUN")
+RUN_TO_MODEL_INPUT = ("RUN_INPUT", "MODEL_INPUT")
+RUN_TO_MODEL_OUTPUT = ("RUN_OUTPUT", "MODEL_OUTPUT")

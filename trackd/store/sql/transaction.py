@@ -1,0 +1,26 @@
+"""All reads and writes on MLflow's tables, put together from one file per resource."""
+
+from contextlib import contextmanager
+from typing import Iterator
+
+from trackd.store.base import Reads, Transaction
+from trackd.store.sql.connect import Connection
+from trackd.store.sql.inputs import InputReads, InputWrites
+from trackd.store.sql.metrics import MetricWrites
+from trackd.store.sql.runs import RunReads, RunWrites
+
+
+class SqlReads(RunReads, InputReads, Reads):
+    """Every question that the tables answer, for a store or a transaction."""
+
+
+class SqlTransaction(RunWrites, InputWrites, MetricWrites, SqlReads, Transaction):
+    """A transaction on the writer's ``connection``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """The writer's connection: a transaction sees its own writes."""
+        yield self.connection
