@@ -1,0 +1,70 @@
+"""Whether a folder and its index are sane. Writes nothing into the folder."""
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from typing import List
+
+from trackd.store.base import Problem
+from trackd.store.file import index as index_file
+from trackd.store.file import layout
+
+#: Columns in which the index must agree with the files, by table.
+_COMPARED = {
+    "runs": "run_uuid, experiment_id, name, user_id, status, start_time, end_time, lifecycle_stage, artifact_uri",
+    "params": "run_uuid, key, value",
+    "tags": "run_uuid, key, value",
+    "latest_metrics": "run_uuid, key, value, timestamp, step, is_nan",
+}
+#: Differences that are listed per table; the rest is counted.
+_LISTED = 20
+
+
+def compare_index(root: str, index_path: str, fresh_path: str) -> List[Problem]:
+    """What an index says otherwise than ``fresh_path``, one that was just made from the files.
+
+    Folders that changed since the index saw them do not count (the next start reads them again), nor do those of
+    changes that a start would finish first.
+    """
+    if not os.path.exists(index_path) or os.path.samefile(index_path, fresh_path):
+        return []
+    with tempfile.TemporaryDirectory(prefix="trackd-") as folder:
+        copy = os.path.join(folder, layout.INDEX)
+        for suffix in ("", "-wal"):
+            if os.path.exists(index_path + suffix):
+                shutil.copyfile(index_path + suffix, copy + suffix)
+        if not index_file.is_usable(copy, root):
+            return [Problem(index_path, "is not a usable index; delete it, the next start makes a new one")]
+        connection = sqlite3.connect(copy)
+        try:
+            (broken,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+            if broken != "ok":
+                return [Problem(index_path, f"is damaged ({broken}); delete it, the next start makes a new one")]
+            connection.execute("ATTACH ? AS fresh", (fresh_path,))
+            return _differences(connection, root)
+        finally:
+            connection.close()
+
+
+def _differences(connection: sqlite3.Connection, root: str) -> List[Problem]:
+    if connection.execute("SELECT count(*) FROM trackd_changes").fetchone()[0]:
+        return []
+    connection.execute("CREATE TEMP TABLE changed (run_uuid TEXT PRIMARY KEY)")
+    for one, other in (("main", "fresh"), ("fresh", "main")):
+        connection.execute(
+            "INSERT OR IGNORE INTO changed SELECT DISTINCT substr(folder, instr(folder, '/') + 1) FROM"
+            f" (SELECT folder, name, size, mtime FROM {one}.trackd_files EXCEPT"
+            f" SELECT folder, name, size, mtime FROM {other}.trackd_files)"
+        )
+    problems = []
+    for table, columns in _COMPARED.items():
+        for one, other, what in (("main", "fresh", "is not in the files"), ("fresh", "main", "is not in the index")):
+            rows = connection.execute(
+                f"SELECT {columns} FROM {one}.{table} WHERE run_uuid NOT IN (SELECT run_uuid FROM changed)"
+                f" EXCEPT SELECT {columns} FROM {other}.{table}"
+            ).fetchall()
+            problems += [Problem(f"{root}: {table}", f"{row} {what}") for row in rows[:_LISTED]]
+            if len(rows) > _LISTED:
+                problems.append(Problem(f"{root}: {table}", f"and {len(rows) - _LISTED} more: {what}"))
+    return problems

@@ -1,0 +1,251 @@
+"""Changes to files: what a transaction wants done, done so that nobody sees half of it, undone if there is no room.
+
+A ``Change`` is plain data, kept in the index until it is done and on disk; doing it a second time changes nothing.
+The modification time of every file is chosen by us (``mtime``, ns), so that the index knows size and time
+of each file before it is written, and anything else found there is somebody else's write.
+"""
+
+import errno
+import os
+import sys
+from typing import Callable, List, NamedTuple, Optional
+
+from trackd.errors import PermissionDenied, StorageFull, TrackdError
+from trackd.store.file.layout import TEMPORARY
+
+MAKE, CREATE, APPEND, WRITE, REMOVE, MOVE = "make", "create", "append", "write", "remove", "move"
+
+
+class Change(NamedTuple):
+    """One change below ``folder`` (relative to the root).
+
+    ``make``: the folder itself, and those in it that ``name`` lists (with ``/`` between). ``create``: the file
+    ``name`` in a folder that was just made. ``append``: ``text`` (whole lines) to file ``name``, which is expected to
+    have ``size`` bytes. ``write``: the whole file ``name``. ``remove``: file ``name``. ``move``: ``folder`` itself to
+    ``name`` (relative to the root).
+    """
+
+    kind: str
+    folder: str
+    name: str
+    text: str = ""
+    size: int = 0
+    mtime: int = 0
+
+
+class Applied:
+    """What became of a transaction's changes: ``surprised`` if a file was not as the index knew it."""
+
+    def __init__(self) -> None:
+        self.surprised = False
+        self._undo: List[Callable[[], None]] = []
+        self._later: List[Callable[[], None]] = []
+
+    def undo(self) -> None:
+        """Put back what was done, newest first; needs no room."""
+        while self._undo:
+            self._undo.pop()()
+
+
+_BINARY = getattr(os, "O_BINARY", 0)
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_APPEND_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | _BINARY | _NOFOLLOW
+_WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY | _NOFOLLOW
+
+
+def apply(root: str, changes: List[Change], replay: bool = False) -> Applied:
+    """Do all changes, or raise ``OSError`` with nothing done.
+
+    First what needs room (new folders, appended lines, new contents under temporary names), which can be taken back;
+    then renames, removals and moves. ``replay``: at start-up, when some may have been done before the server died, and
+    others may have written since: what is newer than the change is left alone.
+    """
+    applied = Applied()
+    try:
+        for number, change in enumerate(changes):
+            _DO[change.kind](f"{root}/{change.folder}", change, number, applied, replay)
+    except OSError:
+        applied.undo()
+        raise
+    for act in applied._later:
+        act()
+    return applied
+
+
+def _make(folder: str, change: Change, number: int, applied: Applied, replay: bool) -> None:
+    _make_folders(folder, applied)
+    for name in change.name.split("/") if change.name else ():
+        _make_folders(f"{folder}/{name}", applied)
+
+
+def _make_folders(path: str, applied: Applied) -> None:
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        _make_folders(os.path.dirname(path), applied)
+        os.mkdir(path)
+    applied._undo.append(lambda: os.rmdir(path))
+
+
+def _create(folder: str, change: Change, number: int, applied: Applied, replay: bool) -> None:
+    path = f"{folder}/{change.name}"
+    if replay and _is_newer(path, change.mtime):
+        return
+    descriptor = _open(path, _WRITE_FLAGS, applied)
+    applied._undo.append(lambda: os.unlink(path))
+    _fill(descriptor, path, change)
+
+
+def _fill(descriptor: int, path: str, change: Change) -> None:
+    data = change.text.encode("utf-8")
+    try:
+        written = 0
+        while written < len(data):
+            written += os.write(descriptor, data[written:] if written else data)
+        _set_time(descriptor, path, change.mtime)
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: str, flags: int, applied: Applied) -> int:
+    try:
+        return os.open(path, flags, 0o666)
+    except FileNotFoundError:
+        _make_folders(os.path.dirname(path), applied)
+        return os.open(path, flags, 0o666)
+
+
+def _append(folder: str, change: Change, number: int, applied: Applied, replay: bool) -> None:
+    path = f"{folder}/{change.name}"
+    data = change.text.encode("utf-8")
+    descriptor = _open(path, _APPEND_FLAGS, applied)
+    try:
+        size = os.fstat(descriptor).st_size
+        if size != change.size:
+            applied.surprised = True
+            data = _missing(descriptor, size, change.size, data, replay)
+        written = 0
+        applied._undo.append(lambda: _shorten(path, size, size + written))
+        while written < len(data):
+            written += os.write(descriptor, data[written:] if written else data)
+        if not applied.surprised:
+            _set_time(descriptor, path, change.mtime)
+    finally:
+        os.close(descriptor)
+
+
+def _missing(descriptor: int, size: int, expected: int, data: bytes, replay: bool) -> bytes:
+    """What is still to be appended to a file that is not as expected: others wrote to it, or we died half-way."""
+    start = min(expected, size)
+    os.lseek(descriptor, start, os.SEEK_SET)
+    found = b""
+    while len(found) < size - start:
+        part = os.read(descriptor, size - start - len(found))
+        if not part:
+            break
+        found += part
+    if replay and data in found:
+        return b""
+    if replay and found and start == expected and data.startswith(found):
+        return data[len(found) :]
+    os.lseek(descriptor, max(size - 1, 0), os.SEEK_SET)
+    return data if size == 0 or os.read(descriptor, 1) == b"\n" else b"\n" + data
+
+
+def _shorten(path: str, size: int, expected: int) -> None:
+    if os.stat(path).st_size != expected:
+        return  # another process appended behind us: its line is worth more than ours, which nobody was promised
+    if size:
+        os.truncate(path, size)
+    else:
+        os.unlink(path)
+
+
+def _write(folder: str, change: Change, number: int, applied: Applied, replay: bool) -> None:
+    path = f"{folder}/{change.name}"
+    if replay and _is_newer(path, change.mtime):
+        return
+    temporary = f"{folder}/{TEMPORARY}{number}"
+    descriptor = _open(temporary, _WRITE_FLAGS, applied)
+    applied._undo.append(lambda: os.unlink(temporary))
+    _fill(descriptor, temporary, change)
+    if "/" in change.name:
+        _make_folders(os.path.dirname(path), applied)
+    applied._later.append(lambda: os.replace(temporary, path))
+
+
+def _remove(folder: str, change: Change, number: int, applied: Applied, replay: bool) -> None:
+    path = f"{folder}/{change.name}"
+    if replay and (not os.path.lexists(path) or _is_newer(path, change.mtime)):
+        return
+    applied._later.append(lambda: os.unlink(path))
+
+
+def _move(folder: str, change: Change, number: int, applied: Applied, replay: bool) -> None:
+    if replay and not os.path.isdir(folder):
+        return
+    target = f"{folder[: len(folder) - len(change.folder)]}{change.name}"
+    applied._later.append(lambda: os.rename(folder, target))
+
+
+_DO = {MAKE: _make, CREATE: _create, APPEND: _append, WRITE: _write, REMOVE: _remove, MOVE: _move}
+
+
+def _is_newer(path: str, mtime: int) -> bool:
+    try:
+        return os.lstat(path).st_mtime_ns > mtime
+    except FileNotFoundError:
+        return False
+
+
+_UTIME_TAKES_DESCRIPTORS = os.utime in os.supports_fd
+
+
+def _set_time(descriptor: int, path: str, mtime: int) -> None:
+    os.utime(descriptor if _UTIME_TAKES_DESCRIPTORS else path, ns=(mtime, mtime))
+
+
+def explain(error: OSError) -> TrackdError:
+    """The answer for a client whose write could not be done."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageFull("The disk (or quota) is full: nothing of this request was kept. Free some room.")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return PermissionDenied(f"The server may not write there: {error.strerror}: {error.filename}.")
+    return TrackdError(f"The write failed: {error.strerror}: {error.filename}.")
+
+
+def sync_file(path: str) -> None:
+    """Bring one file to the disk."""
+    descriptor = os.open(path, os.O_RDWR | _BINARY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+_syncfs: Optional[Callable[[int], int]] = None
+
+
+def sync_tree(root: str) -> None:
+    """Bring everything below ``root`` to the disk: ``syncfs`` on Linux, one call for any number of files.
+
+    Elsewhere ``sync`` for the whole machine, or (Windows) nothing but what each file's own close did.
+    """
+    global _syncfs
+    if sys.platform != "linux":
+        if hasattr(os, "sync"):
+            os.sync()
+        return
+    import ctypes  # 10 ms and a megabyte that a server which is never written to does not need
+
+    if _syncfs is None:
+        _syncfs = ctypes.CDLL(None, use_errno=True).syncfs
+    descriptor = os.open(root, os.O_RDONLY)
+    try:
+        if _syncfs(descriptor) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), root)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,82 @@
+"""Where everything lies in MLflow's folder layout, and the one gate from user text to a path.
+
+::
+
+    <root>/<experiment id>/meta.yaml  tags/<key>  datasets/<id>/meta.yaml
+    <root>/<experiment id>/<run id>/meta.yaml  params/<key>  tags/<key>  metrics/<key>  artifacts/
+    <root>/<experiment id>/<run id>/inputs/<id>/meta.yaml  outputs/<id>/meta.yaml
+    <root>/<experiment id>/models/<model id>/metrics/<key>
+    <root>/.trash/<experiment id>/...            deleted experiments; deleted runs stay where they are
+
+MLflow takes every directory in the root for an experiment, so what is trackd's own are plain files in the root that
+begin with ``.trackd``. A key with ``/`` is a path of sub-folders. Paths here are relative to the root, with ``/``.
+"""
+
+import functools
+import hashlib
+import os
+import re
+
+from trackd.errors import InvalidParameterValue
+
+TRASH = ".trash"
+META = "meta.yaml"
+PARAMS, TAGS, METRICS = "params", "tags", "metrics"
+INPUTS, OUTPUTS, DATASETS, MODELS = "inputs", "outputs", "datasets", "models"
+ARTIFACTS, TRACES = "artifacts", "traces"
+
+#: Folders of an experiment that are not runs.
+NOT_RUNS = frozenset((TAGS, DATASETS, TRACES, MODELS))
+#: Folders of the root that are not experiments: the model registry.
+NOT_EXPERIMENTS = frozenset((MODELS,))
+
+INDEX = ".trackd-index.db"
+LOCK = ".trackd-lock"
+#: Prefix of temporary files; they lie in the run's or experiment's own folder.
+TEMPORARY = ".trackd-"
+
+EXPERIMENT_ID = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
+RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,255}", re.ASCII)
+
+#: The longest file name that Linux and macOS file systems keep, in bytes.
+_NAME_BYTES = 255
+_WINDOWS_NAMES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+_WINDOWS_CHARACTERS = re.compile(r'[<>:"|?*\\]')
+
+
+def experiment_folder(experiment_id: str, deleted: bool) -> str:
+    """The folder of an experiment."""
+    return f"{TRASH}/{experiment_id}" if deleted else experiment_id
+
+
+@functools.lru_cache(maxsize=8192)
+def value_name(kind: str, key: str) -> str:
+    """The file of a param, tag or metric below its run's or experiment's folder, or ``InvalidParameterValue``.
+
+    ``key`` is user text. Every part of it must be a plain file name, so that no key can name a file outside of
+    ``kind``.
+    """
+    for part in key.split("/"):
+        if part in ("", ".", "..") or "\0" in part or len(part.encode("utf-8", "surrogatepass")) > _NAME_BYTES:
+            raise _refused(key, "each part between slashes must be a file name of at most 255 bytes")
+        if os.name == "nt" and (
+            _WINDOWS_NAMES.fullmatch(part) or _WINDOWS_CHARACTERS.search(part) or part[-1] in ". "
+        ):
+            raise _refused(key, "Windows does not allow this file name")
+    if os.sep != "/" and os.sep in key:
+        raise _refused(key, "it holds a path separator")
+    return f"{kind}/{key}"
+
+
+def _refused(key: str, why: str) -> InvalidParameterValue:
+    return InvalidParameterValue(f"The key {key!r} cannot be kept in a folder: {why}. Choose another name.")
+
+
+def dataset_id(name: str, digest: str) -> str:
+    """The folder name that MLflow's file store derives for a dataset: md5 of name and digest."""
+    return hashlib.md5((name + digest).encode("utf-8")).hexdigest()
+
+
+def input_id(source_id: str, run_id: str) -> str:
+    """The folder name that MLflow's file store derives for an input of a run: md5 of both ids."""
+    return hashlib.md5((source_id + run_id).encode("utf-8")).hexdigest()

@@ -1,0 +1,71 @@
+"""Opening a folder: what can go wrong before anything is served, said in one sentence."""
+
+import os
+import sqlite3
+import tempfile
+from typing import Callable, Optional
+
+from trackd.errors import TrackdError
+from trackd.store.file import layout
+from trackd.store.file.store import FileStore
+
+#: File systems on which SQLite's shared memory (WAL) does not work, as /proc/mounts names them.
+_NETWORK = frozenset(
+    "nfs nfs4 cifs smb3 smbfs ncpfs afs ceph glusterfs lustre beegfs fuse.sshfs fuse.glusterfs 9p".split()
+)
+
+
+class CannotOpenFolder(TrackdError):
+    """The folder cannot be served; the message says why and what to do."""
+
+
+def open_folder(
+    root: str,
+    *,
+    sync: str,
+    read_only: bool,
+    index: Optional[str],
+    artifact_root: str,
+    progress: Callable[[int, int], None],
+    log: Callable[[str], None],
+) -> FileStore:
+    """A store on ``root``. Without ``index`` a read-only one has its index in a temporary folder."""
+    if read_only and not os.path.isdir(root):
+        raise CannotOpenFolder(f"There is no folder {root!r} to open with --read-only.")
+    if read_only and index is None:
+        index = os.path.join(tempfile.mkdtemp(prefix="trackd-"), layout.INDEX)
+    if index is None and _is_on_network(root):
+        raise CannotOpenFolder(
+            f"{root!r} lies on a network file system, where the index cannot be kept. Name a local file for it:"
+            " --index FILE."
+        )
+    try:
+        return FileStore(
+            root, index=index, sync=sync, read_only=read_only, artifact_root=artifact_root, progress=progress, log=log
+        )
+    except PermissionError as error:
+        raise CannotOpenFolder(
+            f"The server may not write to {error.filename or root!r}. Give it the permission, or open the folder with"
+            " --read-only."
+        ) from error
+    except OSError as error:
+        raise CannotOpenFolder(f"Cannot open {root!r}: {error.strerror}: {error.filename}.") from error
+    except sqlite3.Error as error:
+        path = index or os.path.join(root, layout.INDEX)
+        raise CannotOpenFolder(f"Cannot use the index {path!r}: {error}.") from error
+
+
+def _is_on_network(root: str) -> bool:
+    """Whether the mount that holds ``root`` is of a network file system; only Linux can say."""
+    path = os.path.realpath(root)
+    best, kind = "", ""
+    try:
+        with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as mounts:
+            for line in mounts:
+                _, point, found, *_ = line.split(" ")
+                point = point.replace("\\040", " ")
+                if len(point) >= len(best) and (path == point or path.startswith(point.rstrip("/") + "/")):
+                    best, kind = point, found
+    except FileNotFoundError:
+        return False
+    return kind in _NETWORK

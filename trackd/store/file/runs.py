@@ -1,0 +1,81 @@
+"""Runs with their params and tags in MLflow's folder layout."""
+
+from typing import Dict, Optional, Sequence
+
+from trackd.entities import RUN_STATUS, Param, RunInfo, Tag
+from trackd.store.file import layout
+from trackd.store.file.experiments import ExperimentFiles
+from trackd.store.file.metafile import dump
+
+_STATUS_NUMBER = {name: number for number, name in RUN_STATUS.items()}
+
+#: MLflow takes a folder for a run only if it has these.
+_FOLDERS = (layout.METRICS, layout.PARAMS, layout.ARTIFACTS, layout.TAGS)
+
+#: Keys that old MLflow wrote about where a run's code came from; every version still writes them, with these values.
+_CONSTANT_META = {
+    "entry_point_name": "",
+    "source_name": "",
+    "source_type": 4,
+    "source_version": "",
+    "tags": [],
+}
+
+
+class RunFiles(ExperimentFiles):
+    """The writes of ``store.base.Transaction`` to runs, in index and files."""
+
+    def add_run(self, info: RunInfo, tags: Sequence[Tag]) -> None:
+        """See ``store.base``. The ``meta.yaml`` comes last: without it nobody takes the folder for a run."""
+        self.insert_run(info, None)
+        key = self.run_key(info.run_id)
+        self.connection.execute("INSERT INTO trackd_folders VALUES (?)", (key,))
+        self.insert_tags(info.run_id, tags)
+        self.make(key, _FOLDERS)
+        texts = {layout.value_name(layout.TAGS, tag.key): tag.value for tag in tags}
+        texts[layout.META] = _run_meta({}, info, None)
+        self.create(key, texts)
+
+    def put_run_info(self, info: RunInfo, deleted_time: Optional[int] = None) -> None:
+        """See ``store.base``."""
+        super().put_run_info(info, deleted_time)
+        key = self.run_key(info.run_id)
+        self.write(key, {layout.META: _run_meta(self.unknown_keys(self.path(key)), info, deleted_time)})
+
+    def put_tags(self, run_id: str, tags: Sequence[Tag]) -> None:
+        """See ``store.base``."""
+        super().put_tags(run_id, tags)
+        self.write(self.run_key(run_id), {layout.value_name(layout.TAGS, tag.key): tag.value for tag in tags})
+
+    def drop_tag(self, run_id: str, key: str) -> bool:
+        """See ``store.base``."""
+        found = super().drop_tag(run_id, key)
+        if found:
+            self.remove(self.run_key(run_id), layout.value_name(layout.TAGS, key))
+        return found
+
+    def add_params(self, run_id: str, params: Sequence[Param]) -> None:
+        """See ``store.base``."""
+        super().add_params(run_id, params)
+        self.write(self.run_key(run_id), {layout.value_name(layout.PARAMS, key): value for key, value in params})
+
+
+def _run_meta(values: Dict[str, object], info: RunInfo, deleted_time: Optional[int]) -> str:
+    """The text of a run's ``meta.yaml``; MLflow 2 reads ``run_uuid``, MLflow 3 ``run_id``."""
+    values.update(_CONSTANT_META)
+    values.update(
+        artifact_uri=info.artifact_uri,
+        end_time=info.end_time,
+        experiment_id=info.experiment_id,
+        lifecycle_stage=info.lifecycle_stage,
+        run_id=info.run_id,
+        run_name=info.run_name,
+        run_uuid=info.run_id,
+        start_time=info.start_time,
+        status=_STATUS_NUMBER[info.status],
+        user_id=info.user_id,
+    )
+    values.pop("deleted_time", None)
+    if deleted_time is not None:
+        values["deleted_time"] = deleted_time
+    return dump(values).decode("utf-8")

@@ -1,0 +1,185 @@
+"""Background work of a file store: what was written goes to the disk, what others wrote into the index."""
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Dict, List
+
+from trackd.store.file import disk, folder
+from trackd.store.file import index as index_file
+
+if TYPE_CHECKING:
+    from trackd.store.file.store import FileStore
+
+#: Seconds between two rounds: what others write shows within two, what we wrote is on disk within one.
+ROUND = 0.7
+#: Seconds of each round that may go into looking at files that nobody seems to write to: 5 % of one core.
+BUDGET = 0.035
+#: The same in the first pass after a start, which makes up for what happened while no server ran.
+FIRST_BUDGET = 0.35
+#: A run that somebody else wrote to is looked at in every round for this many seconds.
+HOT = 120.0
+HOT_BUDGET = 0.1
+
+
+class Watch:
+    """Two threads: one brings changes to the disk and forgets them, one looks for other people's writes.
+
+    Looking is cheap where nothing happens: the listing of the root, two ``stat`` per experiment, one per run
+    (``meta.yaml``, which MLflow rewrites when a run begins, ends or is deleted), each against what the last round saw.
+    All other files are looked at in turn, as many as the budget allows, those of running runs first. A store of some
+    hundred runs is seen whole in every round.
+    """
+
+    def __init__(self, store: "FileStore") -> None:
+        self._store = store
+        self._stop = threading.Event()
+        self._dirty = threading.Event()
+        self._threads: List[threading.Thread] = []
+        self._seen: Dict[str, int] = {}
+        self._hot: Dict[str, float] = {}
+        self._turn: List[str] = []
+        self._meta_turn: List[str] = []
+        self._first_pass = True
+
+    def start(self) -> None:
+        """Begin."""
+        work = [self._look_forever] if self._store.read_only else [self._look_forever, self._flush_forever]
+        for target in work:
+            thread = threading.Thread(target=target, name=f"trackd-{target.__name__}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self) -> None:
+        """End both threads; what is not on disk yet is brought there by ``flush``, which the caller calls last."""
+        self._stop.set()
+        self._dirty.set()
+        for thread in self._threads:
+            thread.join()
+
+    def wake(self) -> None:
+        """Something was written."""
+        if not self._dirty.is_set():
+            self._dirty.set()
+
+    # -- what we wrote ------------------------------------------------------------------------------------------------
+
+    def _flush_forever(self) -> None:
+        while not self._stop.is_set():
+            self._dirty.wait()
+            if self._stop.wait(ROUND):
+                return
+            self._dirty.clear()
+            try:
+                self.flush()
+            except Exception as error:
+                # After a failed sync nobody can say what is on disk: take nothing more until a restart has read it.
+                self._store.fail(error)
+                return
+
+    def flush(self) -> None:
+        """Bring all that was acknowledged to the disk and forget the changes that are there."""
+        store = self._store
+        if store.sync == "1s":
+            disk.sync_file(store.index_path + "-wal")
+        applied = store.applied_sequence
+        if store.sync != "off":
+            disk.sync_tree(store.root)
+        store.forget(applied)
+
+    # -- what others wrote --------------------------------------------------------------------------------------------
+
+    def _look_forever(self) -> None:
+        while not self._stop.wait(ROUND):
+            try:
+                self.look()
+            except OSError as error:
+                self._store.report(self._store.root, f"could not be looked at: {error.strerror}")
+
+    def look(self) -> None:
+        """One round."""
+        suspects = self._look_at_experiments()
+        suspects += self._look_at_metas()
+        now = time.monotonic()
+        self._hot = {key: until for key, until in self._hot.items() if until > now}
+        self._check(list(self._hot), HOT_BUDGET)
+        for key in suspects:
+            self._refresh(key)
+        if not self._turn:
+            self._turn = self._store.folders_by_interest()
+        self._turn = self._check(self._turn, FIRST_BUDGET if self._first_pass else BUDGET)
+        if not self._turn:
+            self._first_pass = False
+
+    def _look_at_experiments(self) -> List[str]:
+        """Experiments and runs that came, went or moved, by the listing of folders that changed."""
+        store = self._store
+        suspects: List[str] = []
+        found: Dict[str, bool] = dict(index_file.list_experiments(store.root, store.report))
+        known = store.experiments()
+        suspects += [key for key in known if known[key] != found.get(key)]
+        for experiment_id, deleted in found.items():
+            if experiment_id not in known:
+                suspects.append(experiment_id)
+            path = store.experiment_folder(experiment_id, deleted)
+            if self._changed(experiment_id, path):
+                on_disk = {f"{experiment_id}/{name}" for name in index_file.list_run_folders(path, store.report)}
+                suspects += sorted(on_disk ^ store.known_runs(experiment_id))
+            if self._changed(experiment_id + "/meta", f"{path}/meta.yaml"):
+                suspects.append(experiment_id)
+        return suspects
+
+    def _look_at_metas(self) -> List[str]:
+        if not self._meta_turn:
+            self._meta_turn = self._store.folders_by_interest()
+        suspects = []
+        end = time.monotonic() + BUDGET
+        rest: List[str] = []
+        for position, key in enumerate(self._meta_turn):
+            if self._changed(key, f"{self._store.path(key)}/meta.yaml"):
+                suspects.append(key)
+            if position % 64 == 63 and time.monotonic() > end:
+                rest = self._meta_turn[position + 1 :]
+                break
+        self._meta_turn = rest
+        return suspects
+
+    def _changed(self, key: str, path: str) -> bool:
+        try:
+            mtime = os.stat(path).st_mtime_ns
+        except OSError:
+            mtime = 0
+        if self._seen.get(key) == mtime:
+            return False
+        first = key not in self._seen
+        self._seen[key] = mtime
+        return not first or mtime == 0
+
+    def _check(self, keys: List[str], budget: float) -> List[str]:
+        """Look at all files of these folders until the budget is spent; returns those that were not looked at."""
+        end = time.monotonic() + budget
+        for position, key in enumerate(keys):
+            self._refresh(key)
+            if time.monotonic() > end:
+                return keys[position + 1 :]
+        return []
+
+    def _refresh(self, key: str) -> None:
+        store = self._store
+        if not self._differs(key):
+            return
+        if store.refresh({key}) and "/" in key:
+            self._hot[key] = time.monotonic() + HOT
+
+    def _differs(self, key: str) -> bool:
+        """Whether the files of a folder differ from what the index knows; may err while a write is under way."""
+        kinds = folder.RUN_KINDS if "/" in key else folder.EXPERIMENT_KINDS
+        known = self._store.known_files(key)
+        stats = folder.stat_files(self._store.path(key), kinds, _silent)
+        return known is None or (stats != known and not index_file.same_but_growing(stats, known))
+
+
+def _silent(where: str, what: str) -> None:
+    return None
+
+

@@ -1,0 +1,338 @@
+"""Filter, order and cursor -> SQL on MLflow's tables: the only WHERE builder. ``evaluate`` says what it must mean.
+
+The shape of a statement::
+
+    SELECT <the entity's columns>, k.c0, k.c1, ...          -- what entities are filled from, then the sort key
+    FROM (SELECT id, <sort key> AS c0, ...                  -- narrow rows, of which the sorter keeps limit + 1
+          FROM runs r LEFT JOIN latest_metrics j0 ON j0.run_uuid = r.run_uuid AND j0.key = ? ...
+          WHERE <experiments, stage> AND <filter> AND <after the cursor> ORDER BY c0, ... LIMIT ?) k
+    CROSS JOIN runs r ON r.run_uuid = k.id ORDER BY c0, ...
+
+* Each metric, param or tag that a filter or order names is joined once, by its primary key. Conditions on them are
+  written ``(...) IS TRUE``, which makes them two-valued (a missing row is false, so NOT is the complement) and keeps
+  SQLite from turning LEFT JOIN into JOIN and starting at the key's rows, which may be those of all experiments. So the
+  cost of a search grows with the runs of the experiments searched, and with nothing else.
+* NOT is carried down to the comparisons, and the deepest operand is written first: SQLite's parser has a stack of 100,
+  and this takes one place of it per level.
+* LIKE is GLOB with its wildcards exchanged, which is the same engine and minds the case whatever the connection's
+  ``case_sensitive_like`` says; ILIKE is GLOB on ``lower()``, which knows A to Z.
+* All values and keys are bound; lists are one JSON text each (``json_each``: SQLite's JSON1, in every usual build).
+  Nothing newer than SQLite 3.31 is used, and no function of ours.
+"""
+
+import json
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from trackd.entities import ACTIVE_ONLY, ALL, DELETED_ONLY
+from trackd.errors import InvalidParameterValue
+from trackd.search.clause import ATTRIBUTE, DATASET, METRIC, PARAM, TAG, And, Clause, Comparison, Cursor, Not, Or, Order
+from trackd.search.evaluate import CONTEXT_TAG, lower
+from trackd.search.schemas import EXPERIMENTS, ID, RUNS, TEXT, Schema
+
+#: Different metrics, params and tags in a filter and order together. SQLite joins 64 tables at most.
+MAX_JOINS = 60
+
+_STAGES = {
+    ACTIVE_ONLY: "r.lifecycle_stage = 'active'",
+    DELETED_ONLY: "r.lifecycle_stage = 'deleted'",
+    ALL: "r.lifecycle_stage IN ('active', 'deleted')",
+}
+_INT64 = 2**63
+_GLOB = str.maketrans({"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"})
+
+
+class Statement(NamedTuple):
+    """A query for one page. ``page`` makes what it fetched into the page."""
+
+    sql: str
+    parameters: List[Any]
+    width: int
+    limit: int
+    offset: int
+
+    def page(self, fetched: Sequence[Sequence[Any]]) -> Tuple[List[Tuple[Any, ...]], Optional[Cursor]]:
+        """The rows of the page (the entity's columns only), and the cursor of the next page, if there is one.
+
+        The statement fetches one row above the limit to know.
+        """
+        rows = [tuple(row[: self.width]) for row in fetched[: self.limit]]
+        if len(fetched) <= self.limit:
+            return rows, None
+        return rows, Cursor(self.offset + self.limit, tuple(fetched[self.limit - 1][self.width :]))
+
+
+class _Source(NamedTuple):
+    """Where an entity lies: its table, the column of its id, the columns of an answer, those that are called otherwise
+    than their attributes, and the tables of its keys, which have the columns key, value and the id."""
+
+    schema: Schema
+    table: str
+    id: str
+    columns: Tuple[str, ...]
+    renamed: Mapping[str, str]
+    keys: Mapping[str, str]
+
+
+_RUNS = _Source(
+    RUNS,
+    "runs",
+    "run_uuid",
+    (
+        "r.run_uuid",
+        "CAST(r.experiment_id AS TEXT)",
+        "r.name",
+        "r.user_id",
+        "r.status",
+        "r.start_time",
+        "r.end_time",
+        "r.artifact_uri",
+        "r.lifecycle_stage",
+    ),
+    {"run_id": "run_uuid", "run_name": "name"},
+    {METRIC: "latest_metrics", PARAM: "params", TAG: "tags"},
+)
+_EXPERIMENTS = _Source(
+    EXPERIMENTS,
+    "experiments",
+    "experiment_id",
+    (
+        "CAST(r.experiment_id AS TEXT)",
+        "r.name",
+        "r.artifact_location",
+        "r.lifecycle_stage",
+        "r.creation_time",
+        "r.last_update_time",
+    ),
+    {},
+    {TAG: "experiment_tags"},
+)
+
+
+class _Column(NamedTuple):
+    """A sort column. ``types`` are those of its values in a cursor; ``nullable`` ones may be missing, which is last."""
+
+    expression: str
+    ascending: bool
+    nullable: bool
+    types: Tuple[type, ...]
+
+
+def select_runs(
+    experiment_ids: Sequence[str],
+    view_type: str,
+    clause: Optional[Clause],
+    order: Sequence[Order],
+    limit: int,
+    cursor: Cursor = Cursor(),
+) -> Statement:
+    """The statement for a page of at most ``limit`` (> 0) runs; its rows begin with the columns of ``RunInfo``.
+
+    ``order`` is as ``parse_order_by`` makes it. Ids that are no integers find nothing, as those that are not there.
+
+    :raises InvalidParameterValue: for a cursor that belongs to another order, and above ``MAX_JOINS``.
+    """
+    ids = sorted({int(text) for text in experiment_ids if text.isdecimal() and len(text) < 19})
+    if len(ids) == 1:
+        return _statement(_RUNS, "r.experiment_id = ?", ids, view_type, clause, order, limit, cursor)
+    where = "r.experiment_id IN (SELECT value FROM json_each(?))"
+    return _statement(_RUNS, where, [json.dumps(ids)], view_type, clause, order, limit, cursor)
+
+
+def select_experiments(
+    view_type: str,
+    clause: Optional[Clause],
+    order: Sequence[Order],
+    limit: int,
+    cursor: Cursor = Cursor(),
+) -> Statement:
+    """The statement for a page of experiments; its rows begin with the columns of ``Experiment``, without the tags.
+
+    Otherwise as ``select_runs``.
+    """
+    return _statement(_EXPERIMENTS, "1", [], view_type, clause, order, limit, cursor)
+
+
+def _statement(
+    source: _Source,
+    among: str,
+    among_parameters: Sequence[Any],
+    view_type: str,
+    clause: Optional[Clause],
+    order: Sequence[Order],
+    limit: int,
+    cursor: Cursor,
+) -> Statement:
+    where = _Where(source)
+    columns: List[_Column] = []
+    conditions = [among, _STAGES[view_type]]
+    parameters: List[Any] = list(among_parameters)
+    if clause is not None:
+        conditions.append(where.text(clause))
+        parameters += where.parameters
+    for item in source.schema.complete(order):
+        columns += _columns(where, item)
+    if cursor.after is not None:
+        _check(cursor.after, columns)
+        text, values = _after(cursor.after, columns)
+        conditions.append(f"({text})")
+        parameters += values
+    names = [f"c{number}" for number in range(len(columns))]
+    ordering = ", ".join(map(_term, names, columns))
+    sort_key = ", ".join(f"{column.expression} AS {name}" for name, column in zip(names, columns))
+    sql = (
+        f"SELECT {', '.join(source.columns)}, {', '.join('k.' + name for name in names)} FROM ("
+        f"SELECT r.{source.id} AS id, {sort_key} FROM {source.table} r{where.joins()}"
+        f" WHERE {' AND '.join(conditions)} ORDER BY {ordering} LIMIT ? OFFSET ?"
+        f") k CROSS JOIN {source.table} r ON r.{source.id} = k.id ORDER BY {ordering}"
+    )
+    skip = cursor.offset if cursor.after is None else 0
+    parameters = where.join_keys() + parameters + [limit + 1, skip]
+    return Statement(sql, parameters, len(source.columns), limit, cursor.offset)
+
+
+def _term(name: str, column: _Column) -> str:
+    """A column in ORDER BY; without a word NULL is the smallest to SQLite, so it is last in DESC anyway."""
+    if not column.ascending:
+        return f"{name} DESC"
+    return f"{name} NULLS LAST" if column.nullable else name
+
+
+class _Where:
+    """Makes a clause into a condition; collects the joins and bound values that it needs, in the order of the text."""
+
+    def __init__(self, source: _Source) -> None:
+        self.source = source
+        self._joined: Dict[Tuple[str, str], str] = {}
+        self.parameters: List[Any] = []
+
+    def alias(self, kind: str, key: str) -> str:
+        """The join of a metric, param or tag; one for all uses of the key."""
+        if (kind, key) not in self._joined and len(self._joined) == MAX_JOINS:
+            raise InvalidParameterValue(
+                f"Invalid search: filter and order_by name more than {MAX_JOINS} different metrics, params and tags."
+            )
+        return self._joined.setdefault((kind, key), f"j{len(self._joined)}")
+
+    def joins(self) -> str:
+        """All joins, with a placeholder each for the key."""
+        return "".join(
+            f" LEFT JOIN {self.source.keys[kind]} {alias}"
+            f" ON {alias}.{self.source.id} = r.{self.source.id} AND {alias}.key = ?"
+            for (kind, _), alias in self._joined.items()
+        )
+
+    def join_keys(self) -> List[Any]:
+        """The values of these placeholders."""
+        return [key for _, key in self._joined]
+
+    def text(self, clause: Clause, wanted: bool = True) -> str:
+        """The condition that the clause is true, or that it is not."""
+        if isinstance(clause, Not):
+            return self.text(clause.part, not wanted)
+        if isinstance(clause, (And, Or)):
+            word = " AND " if isinstance(clause, And) == wanted else " OR "
+            parts = sorted(clause.parts, key=_depth, reverse=True)
+            return f"({word.join([self.text(part, wanted) for part in parts])})"
+        return self._comparison(clause, wanted)
+
+    def _comparison(self, comparison: Comparison, wanted: bool) -> str:
+        kind, key, operator, value = comparison
+        if kind == DATASET:
+            return ("" if wanted else "NOT ") + self._dataset(comparison)
+        if kind == ATTRIBUTE:
+            condition = self._compare(self._attribute(key), operator, value)
+            return condition if wanted else f"({condition}) IS NOT TRUE"
+        alias = self.alias(kind, key)
+        if operator in ("IS NULL", "IS NOT NULL"):
+            missing = (operator == "IS NULL") == wanted
+            return f"{alias}.key IS {'' if missing else 'NOT '}NULL"
+        condition = self._compare(f"{alias}.value", operator, value)
+        if kind == METRIC:
+            # NaN is kept as 0 and a flag; it differs from every number and compares with none.
+            condition += f" OR {alias}.is_nan" if operator == "!=" else f" AND NOT {alias}.is_nan"
+        return f"({condition}) IS {'' if wanted else 'NOT '}TRUE"
+
+    def _attribute(self, name: str) -> str:
+        column = f"r.{self.source.renamed.get(name, name)}"
+        return f"CAST({column} AS TEXT)" if self.source.schema.attribute_type(name) == ID else column
+
+    def _dataset(self, comparison: Comparison) -> str:
+        text = (
+            "EXISTS (SELECT 1 FROM inputs i CROSS JOIN datasets d ON d.dataset_uuid = i.source_id{tag}"
+            " WHERE i.destination_type = 'RUN' AND i.destination_id = r.run_uuid AND i.source_type = 'DATASET'"
+            " AND {what})"
+        )
+        if comparison.key == "context":
+            condition = self._compare("t.value", comparison.operator, comparison.value)
+            tag = f" CROSS JOIN input_tags t ON t.input_uuid = i.input_uuid AND t.name = '{CONTEXT_TAG}'"
+            return text.format(tag=tag, what=condition)
+        # The key is one of the two that the schema lists.
+        column = {"name": "d.name", "digest": "d.digest"}[comparison.key]
+        return text.format(tag="", what=self._compare(column, comparison.operator, comparison.value))
+
+    def _compare(self, column: str, operator: str, value: Any) -> str:
+        if operator == "LIKE":
+            self.parameters.append(value.translate(_GLOB))
+            return f"{column} GLOB ?"
+        if operator == "ILIKE":
+            self.parameters.append(lower(value).translate(_GLOB))
+            return f"lower({column}) GLOB ?"
+        if operator in ("IN", "NOT IN"):
+            self.parameters.append(json.dumps(value))
+            return f"{column} {operator} (SELECT value FROM json_each(?))"
+        self.parameters.append(value)
+        return f"{column} {operator} ?"
+
+
+def _depth(clause: Clause) -> int:
+    if isinstance(clause, Comparison):
+        return 0
+    if isinstance(clause, Not):
+        return _depth(clause.part)
+    return 1 + max(map(_depth, clause.parts))
+
+
+def _columns(where: _Where, order: Order) -> List[_Column]:
+    """The sort columns of one key, as ``evaluate.sort_key`` has them."""
+    source = where.source
+    if order.kind == ATTRIBUTE:
+        name, value_type = order.key, source.schema.attribute_type(order.key)
+        column = f"r.{source.renamed.get(name, name)}"
+        types: Tuple[type, ...] = (str,) if value_type == TEXT else (int, float)
+        return [_Column(column, order.ascending, name != source.schema.id, types)]
+    alias = where.alias(order.kind, order.key)
+    if order.kind != METRIC:
+        return [_Column(f"{alias}.value", order.ascending, True, (str,))]
+    rank = f"CASE WHEN {alias}.is_nan THEN 1 WHEN {alias}.value IS NULL THEN 2 ELSE 0 END"
+    value = f"CASE WHEN NOT {alias}.is_nan THEN {alias}.value END"
+    return [_Column(rank, True, False, (int,)), _Column(value, order.ascending, True, (int, float))]
+
+
+def _check(after: Sequence[Any], columns: Sequence[_Column]) -> None:
+    """Refuse a cursor of another order: SQLite would compare its values all the same, and answer nonsense."""
+    fits = len(after) == len(columns) and all(
+        isinstance(value, column.types) or (value is None and column.nullable) for value, column in zip(after, columns)
+    )
+    if not fits:
+        raise InvalidParameterValue(
+            "Invalid page_token: it belongs to a search with another order_by. Start again without a token."
+        )
+
+
+def _after(after: Sequence[Any], columns: Sequence[_Column]) -> Tuple[str, List[Any]]:
+    """The condition that a row comes after the cursor, with its values. What is nested deepest is written first."""
+    text = ""
+    values: List[Any] = []
+    for column, value in zip(reversed(columns), reversed(after)):
+        expression = column.expression
+        equal, later = (f"{expression} IS NULL", []) if value is None else (f"{expression} = ?", [value])
+        ways = [f"({text}) AND {equal}"] if text else []
+        if text:
+            values += later
+        if value is not None:
+            ways.append(f"{expression} {'>' if column.ascending else '<'} ?")
+            values.append(value)
+            if column.nullable:
+                ways.append(f"{expression} IS NULL")
+        text = " OR ".join(ways)
+    return text, values
