@@ -1,0 +1,234 @@
+"""A store in memory, for tests: the contract of ``store.base`` in its plainest form, with ``search.evaluate`` as search."""
+
+import copy
+import threading
+from contextlib import contextmanager
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from trackd.entities import (
+    ACTIVE,
+    ACTIVE_ONLY,
+    ALL,
+    DatasetInput,
+    Experiment,
+    Metric,
+    ModelInput,
+    ModelOutput,
+    Param,
+    Run,
+    RunInfo,
+    Tag,
+)
+from trackd.errors import PermissionDenied
+from trackd.search import evaluate, schemas
+from trackd.search.clause import Clause, Cursor, Order
+from trackd.store.base import Problem, Store, Transaction
+
+
+class _Run:
+    def __init__(self, info: RunInfo) -> None:
+        self.info = info
+        self.tags: Dict[str, str] = {}
+        self.params: Dict[str, str] = {}
+        self.points: List[Metric] = []
+        self.datasets: Dict[Tuple[str, str], DatasetInput] = {}
+        self.inputs: Dict[str, ModelInput] = {}
+        self.outputs: Dict[str, ModelOutput] = {}
+
+    def entity(self) -> Run:
+        current: Dict[str, Metric] = {}
+        for point in self.points:
+            if point.key not in current or _rank(point) >= _rank(current[point.key]):
+                current[point.key] = point
+        return Run(
+            self.info,
+            [current[key] for key in sorted(current)],
+            [Param(key, self.params[key]) for key in sorted(self.params)],
+            [Tag(key, self.tags[key]) for key in sorted(self.tags)],
+            list(self.datasets.values()),
+            list(self.inputs.values()),
+            list(self.outputs.values()),
+        )
+
+
+def _kept(value: float) -> float:
+    return 0.0 if value != value else value
+
+
+def _rank(point: Metric) -> Tuple[int, int, float]:
+    return point.step, point.timestamp, _kept(point.value)
+
+
+class _State(NamedTuple):
+    experiments: Dict[str, Experiment]
+    runs: Dict[str, _Run]
+
+
+class _Memory(Transaction):
+    """Reads and writes on one state."""
+
+    def __init__(self, state: _State) -> None:
+        self._state = state
+
+    def get_experiment(self, experiment_id: str) -> Optional[Experiment]:
+        return self._state.experiments.get(experiment_id)
+
+    def get_experiment_by_name(self, name: str) -> Optional[Experiment]:
+        return next((each for each in self._state.experiments.values() if each.name == name), None)
+
+    def search_experiments(
+        self, view_type: str, clause: Optional[Clause], order: Sequence[Order], limit: int, cursor: Cursor = Cursor()
+    ) -> Tuple[List[Experiment], Optional[Cursor]]:
+        found = [e for e in self._state.experiments.values() if _seen(view_type, e.lifecycle_stage)]
+        found = [each for each in found if evaluate.matches(clause, each)]
+        return _page(evaluate.sorted_entities(found, order, schemas.EXPERIMENTS), limit, cursor)
+
+    def get_run_info(self, run_id: str) -> Optional[RunInfo]:
+        found = self._state.runs.get(run_id)
+        return found.info if found else None
+
+    def get_run(self, run_id: str) -> Optional[Run]:
+        found = self._state.runs.get(run_id)
+        return found.entity() if found else None
+
+    def search_runs(
+        self,
+        experiment_ids: Sequence[str],
+        view_type: str,
+        clause: Optional[Clause],
+        order: Sequence[Order],
+        limit: int,
+        cursor: Cursor = Cursor(),
+    ) -> Tuple[List[Run], Optional[Cursor]]:
+        runs = [each.entity() for each in self._state.runs.values() if each.info.experiment_id in experiment_ids]
+        runs = [each for each in runs if _seen(view_type, each.info.lifecycle_stage) and evaluate.matches(clause, each)]
+        return _page(evaluate.sorted_entities(runs, order, schemas.RUNS), limit, cursor)
+
+    def get_params(self, run_id: str, keys: Iterable[str]) -> Dict[str, str]:
+        params = self._state.runs[run_id].params
+        return {key: params[key] for key in keys if key in params}
+
+    def get_tags(self, run_id: str, keys: Iterable[str]) -> Dict[str, str]:
+        tags = self._state.runs[run_id].tags
+        return {key: tags[key] for key in keys if key in tags}
+
+    def list_metric_history(self, run_id: str, key: str, offset: int = 0, limit: Optional[int] = None) -> List[Metric]:
+        run = self._state.runs.get(run_id)
+        points = [point for point in run.points if point.key == key] if run else []
+        points.sort(key=lambda point: (point.timestamp, point.step, _kept(point.value)))
+        return points[offset:][:limit]
+
+    def list_metric_steps(self, run_ids: Sequence[str], key: str) -> List[int]:
+        return sorted({p.step for run_id in run_ids for p in self.list_metric_history(run_id, key)})
+
+    def list_datasets(self, experiment_ids: Sequence[str], limit: int) -> List[Tuple[str, str, str, Optional[str]]]:
+        rows = set()
+        for run in self._state.runs.values():
+            if run.info.experiment_id in experiment_ids and run.info.lifecycle_stage == ACTIVE:
+                for dataset, tags in run.datasets.values():
+                    context = next((tag.value for tag in tags if tag.key == evaluate.CONTEXT_TAG), None)
+                    rows.add((run.info.experiment_id, dataset.name, dataset.digest, context))
+        return sorted(rows, key=str)[:limit]
+
+    def add_experiment(
+        self, name: str, artifact_location: Optional[str], tags: Sequence[Tag], time: int, artifact_root: str
+    ) -> str:
+        new = str(max(map(int, self._state.experiments)) + 1)
+        location = artifact_location or f"{artifact_root.rstrip('/')}/{new}"
+        self._state.experiments[new] = Experiment(new, name, location, ACTIVE, time, time, tuple(sorted(tags)))
+        return new
+
+    def put_experiment(self, experiment: Experiment) -> None:
+        old = self._state.experiments[experiment.experiment_id]
+        self._state.experiments[experiment.experiment_id] = experiment._replace(tags=old.tags)
+
+    def put_experiment_tags(self, experiment_id: str, tags: Sequence[Tag]) -> None:
+        old = self._state.experiments[experiment_id]
+        merged = {**dict(old.tags), **dict(tags)}
+        self._state.experiments[experiment_id] = old._replace(tags=tuple(Tag(k, merged[k]) for k in sorted(merged)))
+
+    def drop_experiment_tag(self, experiment_id: str, key: str) -> bool:
+        old = self._state.experiments[experiment_id]
+        left = tuple(tag for tag in old.tags if tag.key != key)
+        self._state.experiments[experiment_id] = old._replace(tags=left)
+        return len(left) < len(old.tags)
+
+    def add_run(self, info: RunInfo, tags: Sequence[Tag]) -> None:
+        self._state.runs[info.run_id] = _Run(info)
+        self.put_tags(info.run_id, tags)
+
+    def put_run_info(self, info: RunInfo, deleted_time: Optional[int] = None) -> None:
+        self._state.runs[info.run_id].info = info
+
+    def put_runs_lifecycle(self, experiment_id: str, lifecycle_stage: str, deleted_time: Optional[int]) -> None:
+        for run in self._state.runs.values():
+            if run.info.experiment_id == experiment_id:
+                run.info = run.info._replace(lifecycle_stage=lifecycle_stage)
+
+    def put_tags(self, run_id: str, tags: Sequence[Tag]) -> None:
+        self._state.runs[run_id].tags.update(dict(tags))
+
+    def drop_tag(self, run_id: str, key: str) -> bool:
+        return self._state.runs[run_id].tags.pop(key, None) is not None
+
+    def add_params(self, run_id: str, params: Sequence[Param]) -> None:
+        self._state.runs[run_id].params.update(dict(params))
+
+    def add_metrics(self, run_id: str, metrics: Sequence[Metric]) -> None:
+        points = self._state.runs[run_id].points
+        seen = {(p.key, *_rank(p), p.value != p.value) for p in points}
+        for point in metrics:
+            mark = (point.key, *_rank(point), point.value != point.value)
+            if mark not in seen:
+                seen.add(mark)
+                points.append(point)
+
+    def add_inputs(self, run_id: str, datasets: Sequence[DatasetInput], models: Sequence[ModelInput]) -> None:
+        run = self._state.runs[run_id]
+        for each in datasets:
+            run.datasets.setdefault((each.dataset.name, each.dataset.digest), each)
+        for model in models:
+            run.inputs.setdefault(model.model_id, model)
+
+    def add_outputs(self, run_id: str, models: Sequence[ModelOutput]) -> None:
+        for model in models:
+            self._state.runs[run_id].outputs.setdefault(model.model_id, model)
+
+
+def _seen(view_type: str, lifecycle_stage: str) -> bool:
+    return view_type == ALL or (view_type == ACTIVE_ONLY) == (lifecycle_stage == ACTIVE)
+
+
+def _page(entities: List[Any], limit: int, cursor: Cursor) -> Tuple[List[Any], Optional[Cursor]]:
+    start = cursor.offset
+    more = len(entities) > start + limit
+    return entities[start : start + limit], Cursor(start + limit) if more else None
+
+
+class MemoryStore(_Memory, Store):
+    """The whole store. A transaction works on a copy, which becomes the state when it ends well."""
+
+    store_type = "FileStore"
+
+    def __init__(self, artifact_root: str = "mlflow-artifacts:/") -> None:
+        default = Experiment("0", "Default", artifact_root.rstrip("/") + "/0", ACTIVE, 1, 1)
+        super().__init__(_State({"0": default}, {}))
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        if self.read_only:
+            raise PermissionDenied("The store is read-only.")
+        with self._lock:
+            state = copy.deepcopy(self._state)
+            yield _Memory(state)
+            self._state = state
+
+    def check(self) -> List[Problem]:
+        return []
+
+    def counts(self) -> Mapping[str, int]:
+        return {"experiments": len(self._state.experiments), "runs": len(self._state.runs)}
+
+    def close(self) -> None:
+        pass

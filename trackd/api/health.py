@@ -1,0 +1,57 @@
+"""What a client asks before anything else: is it there, which version, what can it do."""
+
+from html import escape
+from typing import Any, Dict
+
+from trackd import __version__
+from trackd.api.context import Context
+from trackd.web.message import Response
+from trackd.web.router import route
+
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>trackd</title>
+<h1>trackd {version}</h1>
+<p>An MLflow-compatible tracking server; it speaks the REST API of MLflow {mlflow}.
+<p>Point a client at it: <code>mlflow.set_tracking_uri("http://{host}{prefix}")</code>
+<p><a href="{prefix}/health">health</a> <a href="{prefix}/version">version</a>
+<a href="{prefix}/api/3.0/mlflow/server-info">server-info</a>
+"""
+
+
+@route("GET", "/")
+def index(ctx: Context) -> Response:
+    """Say what this is: a short page for people, until there is a user interface."""
+    page = _PAGE.format(
+        version=__version__,
+        mlflow=escape(ctx.config.mlflow_version),
+        host=escape(ctx.request.headers.get("host", "localhost"), quote=True),
+        prefix=escape(ctx.config.static_prefix, quote=True),
+    )
+    return Response(200, page.encode("utf-8"), "text/html; charset=utf-8")
+
+
+@route("GET", "/health")
+def health(ctx: Context) -> Response:
+    """Answer OK."""
+    return Response(200, b"OK", "text/plain; charset=utf-8")
+
+
+@route("GET", "/version")
+def version(ctx: Context) -> Response:
+    """The MLflow version whose API is spoken. Python clients send traces by OTLP only if this parses as one."""
+    return Response(200, ctx.config.mlflow_version.encode("utf-8"), "text/html; charset=utf-8")
+
+
+@route("GET", "/api/3.0/mlflow/server-info")
+def server_info(ctx: Context) -> Dict[str, Any]:
+    """What this server can do beyond the basics. Clients ask it about proxied artifacts and workspaces."""
+    return {
+        "store_type": ctx.store.store_type,
+        "workspaces_enabled": False,
+        "trace_archival_enabled": False,
+        "multipart_uploads_enabled": False,
+        "multipart_downloads_enabled": False,
+        "presigned_upload_run_id_supported": False,
+        "presigned_upload_model_id_supported": False,
+        "features_enabled": {"gateway": False},
+    }

@@ -1,0 +1,110 @@
+"""The application: from a Request to a Response. The only place that catches errors.
+
+Guard, route, arguments, endpoint, JSON. Our own errors become their status and MLflow's error body; what the system
+says about disks and permissions becomes a code that clients do not repeat for minutes; anything else is a mistake of
+ours: a traceback in the log, and a 500 that names only the request.
+"""
+
+import errno
+import json
+import logging
+import sys
+from typing import Dict, List, Optional
+
+from trackd import api, wire
+from trackd.api.context import Context
+from trackd.binding import Binding
+from trackd.config import Config
+from trackd.errors import MethodNotAllowed, PermissionDenied, StorageFull, TemporarilyUnavailable, TrackdError
+from trackd.store.base import Store
+from trackd.web.guard import Guard
+from trackd.web.message import Request, Response
+from trackd.web.router import Route, Router
+
+_log = logging.getLogger("trackd.app")
+
+_FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+_FORBIDDEN = frozenset((errno.EACCES, errno.EROFS, errno.EPERM))
+
+
+def routes() -> List[Route]:
+    """Every route there is, without prefix and without the twins under ``/ajax-api``."""
+    return api.routes()
+
+
+class App:
+    """Answers requests out of a store. One for all threads; everything about routes is worked out when it is made."""
+
+    def __init__(self, store: Store, config: Config) -> None:
+        self._store = store
+        self._config = config
+        self._router = Router(routes(), config.static_prefix)
+        self._bindings: Dict[Route, Binding] = {each: Binding(each) for each in self._router.routes if not each.stream}
+        self._guard = Guard(
+            config.static_prefix,
+            config.allowed_hosts,
+            config.cors_allowed_origins,
+            config.x_frame_options,
+            config.disable_security_middleware,
+        )
+
+    def streams(self, method: str, path: str) -> bool:
+        """Whether the endpoint reads the body itself, so that the server must not collect it."""
+        return self._router.streams(method, path)
+
+    def handle(self, request: Request) -> Response:
+        """The answer to a request; never raises, whatever the request or the store does."""
+        response = self._guard.check(request)
+        if response is None:
+            response = self._answer(request)
+        response.headers.extend(self._guard.headers(request))
+        return response
+
+    def _answer(self, request: Request) -> Response:
+        try:
+            route, path = self._router.match(request.method, request.path)
+            context = Context(self._store, self._config, request)
+            if route.stream:
+                reply = route.function(context, **path)
+            else:
+                reply = route.function(context, *self._bindings[route].arguments(request, path))
+            return reply if type(reply) is Response else Response(200, wire.encode(reply))
+        except TrackdError as error:
+            return _refusal(error)
+        except Exception as error:
+            return _failure(error, request)
+
+
+def _refusal(error: TrackdError) -> Response:
+    headers = [("Allow", error.allow)] if isinstance(error, MethodNotAllowed) else []
+    return Response(error.status, json.dumps(error.body()).encode("ascii"), headers=headers)
+
+
+def _failure(error: Exception, request: Request) -> Response:
+    """The answer to an error that nobody raised for the client."""
+    known = _known(error)
+    if known is not None:
+        _log.error("request %s: %s %s: %s", request.id, request.method, request.path, error)
+        return _refusal(known)
+    _log.error("request %s: %s %s failed", request.id, request.method, request.path, exc_info=error)
+    return _refusal(TrackdError(f"The server failed at this request; its log says why under the id {request.id}."))
+
+
+def _known(error: Exception) -> Optional[TrackdError]:
+    """What the system's own words for a full disk, missing permission or a lock mean to a client."""
+    if isinstance(error, OSError):
+        if error.errno in _FULL:
+            return StorageFull("There is no room left for the write; nothing of it was kept.")
+        if error.errno in _FORBIDDEN:
+            return PermissionDenied("The server may not write where it keeps its data.")
+    # The module is there only if some store uses it.
+    sqlite3 = sys.modules.get("sqlite3")
+    if sqlite3 is not None and isinstance(error, sqlite3.OperationalError):
+        text = str(error)
+        if "disk is full" in text:
+            return StorageFull("There is no room left for the write; nothing of it was kept.")
+        if "readonly database" in text:
+            return PermissionDenied("The server may not write where it keeps its data.")
+        if "locked" in text or "busy" in text:
+            return TemporarilyUnavailable("The database is in use by another process; try again.")
+    return None
