@@ -7,7 +7,9 @@ of each file before it is written, and anything else found there is somebody els
 
 import errno
 import os
+import stat
 import sys
+from contextlib import suppress
 from typing import Callable, List, NamedTuple, Optional
 
 from trackd.errors import PermissionDenied, StorageFull, TrackdError
@@ -39,16 +41,21 @@ class Applied:
     def __init__(self) -> None:
         self.surprised = False
         self._undo: List[Callable[[], None]] = []
-        self._later: List[Callable[[], None]] = []
+        self._later: List[Callable[[bool], None]] = []
 
     def undo(self) -> None:
-        """Put back what was done, newest first; needs no room."""
+        """Put back what was done, newest first; needs no room but what the undoing itself frees.
+
+        What cannot be put back is left: the caller reads the folders of a failed write again and sees it.
+        """
         while self._undo:
-            self._undo.pop()()
+            with suppress(OSError):
+                self._undo.pop()()
 
 
 _BINARY = getattr(os, "O_BINARY", 0)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_READ_FLAGS = os.O_RDONLY | _BINARY | _NOFOLLOW | getattr(os, "O_NONBLOCK", 0)
 _APPEND_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | _BINARY | _NOFOLLOW
 _WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY | _NOFOLLOW
 
@@ -57,18 +64,19 @@ def apply(root: str, changes: List[Change], replay: bool = False) -> Applied:
     """Do all changes, or raise ``OSError`` with nothing done.
 
     First what needs room (new folders, appended lines, new contents under temporary names), which can be taken back;
-    then renames, removals and moves. ``replay``: at start-up, when some may have been done before the server died, and
+    then renames, removals and moves, which a folder without write permission can refuse; what these overwrite is kept
+    in memory until the last of them is done. ``replay``: at start-up, when some may have been done before the server died, and
     others may have written since: what is newer than the change is left alone.
     """
     applied = Applied()
     try:
         for number, change in enumerate(changes):
             _DO[change.kind](f"{root}/{change.folder}", change, number, applied, replay)
+        for number, act in enumerate(applied._later, 1):
+            act(number == len(applied._later))
     except OSError:
         applied.undo()
         raise
-    for act in applied._later:
-        act()
     return applied
 
 
@@ -95,16 +103,15 @@ def _create(folder: str, change: Change, number: int, applied: Applied, replay: 
         return
     descriptor = _open(path, _WRITE_FLAGS, applied)
     applied._undo.append(lambda: os.unlink(path))
-    _fill(descriptor, path, change)
+    _fill(descriptor, path, change.text.encode("utf-8"), change.mtime)
 
 
-def _fill(descriptor: int, path: str, change: Change) -> None:
-    data = change.text.encode("utf-8")
+def _fill(descriptor: int, path: str, data: bytes, mtime: int) -> None:
     try:
         written = 0
         while written < len(data):
             written += os.write(descriptor, data[written:] if written else data)
-        _set_time(descriptor, path, change.mtime)
+        _set_time(descriptor, path, mtime)
     finally:
         os.close(descriptor)
 
@@ -170,24 +177,64 @@ def _write(folder: str, change: Change, number: int, applied: Applied, replay: b
     temporary = f"{folder}/{TEMPORARY}{number}"
     descriptor = _open(temporary, _WRITE_FLAGS, applied)
     applied._undo.append(lambda: os.unlink(temporary))
-    _fill(descriptor, temporary, change)
+    _fill(descriptor, temporary, change.text.encode("utf-8"), change.mtime)
     if "/" in change.name:
         _make_folders(os.path.dirname(path), applied)
-    applied._later.append(lambda: os.replace(temporary, path))
+
+    def act(last: bool) -> None:
+        put_back = None if last else _kept(path, temporary)
+        os.replace(temporary, path)
+        if put_back:
+            applied._undo.append(put_back)
+
+    applied._later.append(act)
+
+
+def _kept(path: str, temporary: str) -> Callable[[], None]:
+    """What puts back the file that is about to be replaced or removed. Only a readable plain file can be put back."""
+    try:
+        descriptor = os.open(path, _READ_FLAGS)
+    except FileNotFoundError:
+        return lambda: os.unlink(path)
+    except OSError:
+        return lambda: None
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            return lambda: None
+        data = file.read()
+
+    def put_back() -> None:
+        _fill(os.open(temporary, _WRITE_FLAGS, 0o666), temporary, data, status.st_mtime_ns)
+        os.replace(temporary, path)
+
+    return put_back
 
 
 def _remove(folder: str, change: Change, number: int, applied: Applied, replay: bool) -> None:
     path = f"{folder}/{change.name}"
     if replay and (not os.path.lexists(path) or _is_newer(path, change.mtime)):
         return
-    applied._later.append(lambda: os.unlink(path))
+
+    def act(last: bool) -> None:
+        put_back = None if last else _kept(path, f"{folder}/{TEMPORARY}{number}")
+        os.unlink(path)
+        if put_back:
+            applied._undo.append(put_back)
+
+    applied._later.append(act)
 
 
 def _move(folder: str, change: Change, number: int, applied: Applied, replay: bool) -> None:
     if replay and not os.path.isdir(folder):
         return
     target = f"{folder[: len(folder) - len(change.folder)]}{change.name}"
-    applied._later.append(lambda: os.rename(folder, target))
+
+    def act(last: bool) -> None:
+        os.rename(folder, target)
+        applied._undo.append(lambda: os.rename(target, folder))
+
+    applied._later.append(act)
 
 
 _DO = {MAKE: _make, CREATE: _create, APPEND: _append, WRITE: _write, REMOVE: _remove, MOVE: _move}

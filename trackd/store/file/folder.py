@@ -3,6 +3,7 @@
 Whatever cannot be read becomes a ``Problem`` with its path; the rest is read all the same. Nothing here writes.
 """
 
+import errno
 import math
 import os
 import stat
@@ -29,6 +30,9 @@ from trackd.store.file.metafile import MetafileError, load
 
 #: Files larger than this are no tag, param or meta.yaml; read anyway they would fill the memory.
 LARGEST_VALUE = 16 * 1024 * 1024
+
+#: A metric file of this size holds some ten million points; read at once it must fit into the memory.
+LARGEST_METRIC = 1024 * 1024 * 1024
 
 #: name below the folder -> (size in bytes, modification time in ns). Size -1: the last line has no end yet.
 Stats = Dict[str, Tuple[int, int]]
@@ -127,15 +131,32 @@ def _is_text(name: str) -> bool:
 
 def read_file(path: str) -> bytes:
     """The whole file; ``OSError`` if it is not a plain file of a sane size."""
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(path, flags)
-    with open(descriptor, "rb", buffering=0) as file:
+    return _read(path, LARGEST_VALUE)
+
+
+# Not blocking on a pipe, not following a link: what is not a plain file is refused before anything is read.
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+
+
+def _read(path: str, limit: int, size: int = -1) -> bytes:
+    """The first ``size`` bytes of a plain file (-1: all) of at most ``limit`` bytes."""
+    descriptor = os.open(path, _FLAGS)
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise OSError(0, "not a plain file", path)
-        if status.st_size > LARGEST_VALUE:
-            raise OSError(0, f"larger than {LARGEST_VALUE >> 20} MiB", path)
-        return file.read()
+            raise OSError(errno.EINVAL, "not a plain file", path)
+        if status.st_size > limit:
+            raise OSError(errno.EFBIG, f"larger than {limit >> 20} MiB", path)
+        wanted = status.st_size if size < 0 else min(size, status.st_size)
+        data = os.read(descriptor, wanted) if wanted else b""
+        while len(data) < wanted:
+            more = os.read(descriptor, wanted - len(data))
+            if not more:
+                break
+            data += more
+        return data
+    finally:
+        os.close(descriptor)
 
 
 def read_meta(path: str, report: Report) -> Optional[Dict[str, object]]:
@@ -368,7 +389,7 @@ def rank(metric: Metric) -> Tuple[int, int, float]:
 def read_latest(path: str, key: str, report: Report) -> Tuple[Optional[Metric], bool]:
     """The current point of a metric file, and whether its last line is complete."""
     try:
-        points, whole = parse_points(_read_points(path), key, path, report)
+        points, whole = parse_points(_read(path, LARGEST_METRIC), key, path, report)
     except OSError as error:
         report(path, f"cannot be read: {error.strerror}")
         return None, True
@@ -378,18 +399,10 @@ def read_latest(path: str, key: str, report: Report) -> Tuple[Optional[Metric], 
     return max(points, key=rank), whole
 
 
-def _read_points(path: str, size: int = -1) -> bytes:
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
-    with open(os.open(path, flags), "rb", buffering=0) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(0, "not a plain file", path)
-        return file.read(size)
-
-
 def read_history(path: str, key: str, size: int) -> Optional[List[Metric]]:
     """The points in the first ``size`` bytes (-1: all); ``None`` if the file is shorter than that."""
     try:
-        data = _read_points(path, size)
+        data = _read(path, LARGEST_METRIC, size)
     except FileNotFoundError:
         return None
     if len(data) < size:

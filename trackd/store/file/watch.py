@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two rounds: what others write shows within two, what we wrote is on disk within one.
 ROUND = 0.7
-#: Seconds of each round that may go into looking at files that nobody seems to write to: 5 % of one core.
-BUDGET = 0.035
+#: Seconds of each round that may go into looking at files that nobody seems to write to: 3 % of one core.
+BUDGET = 0.02
 #: The same in the first pass after a start, which makes up for what happened while no server ran.
 FIRST_BUDGET = 0.35
 #: A run that somebody else wrote to is looked at in every round for this many seconds.
@@ -36,6 +36,7 @@ class Watch:
         self._stop = threading.Event()
         self._dirty = threading.Event()
         self._threads: List[threading.Thread] = []
+        self._experiments: Dict[str, bool] = {}
         self._seen: Dict[str, int] = {}
         self._hot: Dict[str, float] = {}
         self._turn: List[str] = []
@@ -115,7 +116,7 @@ class Watch:
         """Experiments and runs that came, went or moved, by the listing of folders that changed."""
         store = self._store
         suspects: List[str] = []
-        found: Dict[str, bool] = dict(index_file.list_experiments(store.root, store.report))
+        found = self._experiments = dict(index_file.list_experiments(store.root, store.report))
         known = store.experiments()
         suspects += [key for key in known if known[key] != found.get(key)]
         for experiment_id, deleted in found.items():
@@ -136,13 +137,19 @@ class Watch:
         end = time.monotonic() + BUDGET
         rest: List[str] = []
         for position, key in enumerate(self._meta_turn):
-            if self._changed(key, f"{self._store.path(key)}/meta.yaml"):
+            if self._changed(key, f"{self._path(key)}/meta.yaml"):
                 suspects.append(key)
             if position % 64 == 63 and time.monotonic() > end:
                 rest = self._meta_turn[position + 1 :]
                 break
         self._meta_turn = rest
         return suspects
+
+    def _path(self, key: str) -> str:
+        """Where a folder was when this round began."""
+        experiment_id, slash, run_id = key.partition("/")
+        deleted = self._experiments.get(experiment_id, False)
+        return self._store.experiment_folder(experiment_id, deleted) + slash + run_id
 
     def _changed(self, key: str, path: str) -> bool:
         try:
@@ -175,7 +182,7 @@ class Watch:
         """Whether the files of a folder differ from what the index knows; may err while a write is under way."""
         kinds = folder.RUN_KINDS if "/" in key else folder.EXPERIMENT_KINDS
         known = self._store.known_files(key)
-        stats = folder.stat_files(self._store.path(key), kinds, _silent)
+        stats = folder.stat_files(self._path(key), kinds, _silent)
         return known is None or (stats != known and not index_file.same_but_growing(stats, known))
 
 
