@@ -1,0 +1,495 @@
+"""The HTTP/1.1 server: one selector thread for all connections that wait, worker threads for those that do not.
+
+The selector accepts, and holds every connection that has nothing to do: before its first byte, after a moment of
+silence between requests, while a request is incomplete, while a client does not take its response. It collects what
+comes and hands a connection to a worker when a request is complete. A worker answers, and then waits a moment for the
+next request of the same connection itself, which is the fast path: one ``recv`` and one ``send`` per request, and no
+hand-over between threads. So thousands of silent or slow clients cost their sockets, and busy ones do not feel them.
+
+Not built on ``socketserver`` and ``http.server``: what they share with this is a loop around ``accept``. A
+thread and two buffered files per connection are what had to go, and importing them takes longer than all of this.
+"""
+
+import errno
+import os
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+from itertools import count
+from typing import TYPE_CHECKING, Any, Callable, Deque, Optional, Set, Tuple
+
+from trackd.errors import TrackdError
+from trackd.web.answer import CLOSE, KEEP, KEEP_OLD, Answers, error_response
+from trackd.web.connection import BODY, DRAINING, HEAD, IDLE, NOWAIT, WRITING, Connection, Memory
+from trackd.web.head import Heads
+from trackd.web.limits import Limits, RequestRefused
+from trackd.web.message import Request, Response
+from trackd.web.workers import Workers
+
+if TYPE_CHECKING:
+    import logging
+
+__all__ = ["Limits", "Server"]
+
+# What accept reports when files or memory run out. The connection stays in the backlog.
+_EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+# Accepted at one time before those that are connected get their turn.
+_ACCEPTS = 64
+# Closed at one time to make room for new ones: the longest idle first.
+_EVICTED = 16
+# A request often comes as head and body apart. Its worker waits for this many pieces below this many bytes; a client
+# that sends in smaller drops goes back to the selector.
+_SMALL_PIECES, _SMALL = 2, 4096
+# How long threads are waited for at the end: when all was answered, and when something was given up.
+_UNHURRIED, _ABANDONED = 5.0, 0.5
+_NEVER = float("inf")
+_DEFAULTS = Limits()
+
+
+class Server:
+    """Listens at once, serves in ``serve_forever``.
+
+    * ``host``, ``port``: an address or a name; port 0 takes a free one. ``address`` says what it became.
+    * ``handle``: called on a worker thread for every request, many at a time. An exception from it is logged, answered
+      with a plain 500, and ends the connection.
+    * ``streams(method, path)``: whether the route of a request reads ``request.stream`` itself.
+    * ``name``: the ``Server`` field of responses.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        handle: Callable[[Request], Response],
+        streams: Callable[[str, str], bool],
+        limits: Limits = _DEFAULTS,
+        name: str = "trackd",
+    ) -> None:
+        self._handle = handle
+        self._heads = Heads(limits, streams)
+        self._limits = limits
+        self._answers = Answers(name)
+        self._ids = count(int.from_bytes(os.urandom(3), "big") << 20)
+        self._memory = Memory(limits.bodies)
+        self._workers = Workers(self._work, limits)
+        #: Connections whose worker stays with them between requests.
+        self._lingering: Set[Connection] = set()
+        #: All of them, parked or not.
+        self._connections: Set[Connection] = set()
+        #: Connections on their way back from workers to the selector.
+        self._returned: Deque[Connection] = deque()
+        self._selector = selectors.DefaultSelector()
+        self._parked: Set[Connection] = set()
+        # When the first of the parked connections can have been waiting for too long.
+        self._next_sweep = _NEVER
+        # How long each state may last, and how late that may be noticed.
+        self._times = {
+            IDLE: limits.idle_time, HEAD: limits.head_time, BODY: limits.read_time,
+            WRITING: limits.read_time, DRAINING: limits.drain_time,
+        }  # fmt: skip
+        self._tick = min(1.0, min(self._times.values()) / 4)
+        self._woken = False
+        self._paused = False
+        self._wake_receiver, self._wake_sender = socket.socketpair()
+        self._wake_receiver.setblocking(False)
+        self._wake_sender.setblocking(False)
+        self._stopping = False
+        self._stop_at = 0.0
+        self._starting = threading.Lock()
+        self._thread: Optional[int] = None
+        self._ended = threading.Event()
+        self._room = _room(limits.spare_files)
+        self._listener = _listen(host, port, limits.backlog)
+        self.address: Tuple[str, int] = self._listener.getsockname()[:2]
+
+    def serve_forever(self) -> None:
+        """Serves until ``shutdown``; returns when all that was in flight is done, or its grace is over."""
+        with self._starting:
+            if self._stopping:
+                return
+            self._thread = threading.get_ident()
+        try:
+            self._selector.register(self._wake_receiver, selectors.EVENT_READ, self._woken_up)
+            self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+            while not self._stopping:
+                self._step(time.monotonic())
+            self._stop_accepting()
+            while self._connections and time.monotonic() < self._stop_at:
+                self._step(time.monotonic())
+        finally:
+            self._end()
+
+    def shutdown(self, grace: float = 10.0) -> None:
+        """Stops accepting, closes idle connections, lets the others finish for at most ``grace`` seconds.
+
+        Returns when that is done; but at once on the thread of ``serve_forever`` itself, where a signal's function
+        runs, because it would wait for itself.
+        """
+        self._stop_at = time.monotonic() + grace
+        if self._thread == threading.get_ident():
+            self._stopping = True
+            self._wake()
+            return
+        with self._starting:
+            self._stopping = True
+        if self._thread is None:
+            self._end()
+        else:
+            self._wake()
+            self._ended.wait()
+
+    def _stop_accepting(self) -> None:
+        self._pause()
+        self._listener.close()
+        for connection in list(self._parked):
+            if connection.state in (IDLE, DRAINING):
+                self._drop(connection)
+        for connection in list(self._lingering):
+            if connection.waiting:
+                # Wakes its worker, which reads what has come and then the end. A worker that has just begun to wait is
+                # not seen here; it comes back after the linger time.
+                _quietly(connection.sock.shutdown, socket.SHUT_RD)
+
+    def _end(self) -> None:
+        self._listener.close()
+        left = list(self._connections)
+        for connection in left:
+            # A worker that is in the middle of this one gets an error and closes it.
+            _quietly(connection.sock.shutdown, socket.SHUT_RDWR)
+            if connection in self._parked:
+                self._drop(connection)
+        self._workers.stop(_ABANDONED if left else _UNHURRIED)
+        self._selector.close()
+        self._wake_receiver.close()
+        self._wake_sender.close()
+        self._ended.set()
+
+    # The selector's thread
+
+    def _step(self, now: float) -> None:
+        timeout = None if self._next_sweep == _NEVER else max(0.0, self._next_sweep - now)
+        if self._stopping:
+            timeout = self._tick if timeout is None else min(timeout, self._tick)
+        for key, _ in self._selector.select(timeout):
+            if not isinstance(key.data, Connection):
+                key.data()
+            elif key.data in self._parked:
+                # Not so if an earlier event of this round has closed it.
+                self._ready(key.data)
+        while self._returned:
+            self._park(self._returned.popleft())
+        now = time.monotonic()
+        if now >= self._next_sweep:
+            self._sweep(now)
+
+    def _woken_up(self) -> None:
+        # First read, then lower the flag, then look at what was returned: nothing is left lying.
+        _quietly(self._wake_receiver.recv, 4096)
+        self._woken = False
+        self._paused = False
+
+    def _wake(self) -> None:
+        if not self._woken:
+            self._woken = True
+            _quietly(self._wake_sender.send, b"\0")
+
+    def _accept(self) -> None:
+        for _ in range(_ACCEPTS):
+            if len(self._connections) >= self._room and not self._make_room():
+                return
+            try:
+                sock, address = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                # Anything else is a connection that broke before it was accepted.
+                if error.errno in _EXHAUSTED and not self._make_room():
+                    return
+                continue
+            try:
+                connection = Connection(sock, address[0], self._limits, self._heads, self._ids, self._memory)
+            except OSError:
+                sock.close()
+                continue
+            self._connections.add(connection)
+            self._park(connection)
+
+    def _make_room(self) -> bool:
+        """Closes those that were idle for longest. If nobody is idle, accepting pauses instead: False."""
+        idle = sorted((each for each in self._parked if each.state == IDLE), key=lambda each: each.deadline)
+        for connection in idle[:_EVICTED]:
+            self._drop(connection)
+        if not idle:
+            _log().warning("no room for another connection: %d are open and none is idle", len(self._connections))
+            self._pause()
+            self._next_sweep = min(self._next_sweep, time.monotonic() + self._tick)
+        return bool(idle)
+
+    def _pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self._selector.unregister(self._listener)
+
+    def _park(self, connection: Connection) -> None:
+        if self._stopping and connection.state == IDLE:
+            self._drop(connection)
+            return
+        self._parked.add(connection)
+        events = selectors.EVENT_WRITE if connection.state == WRITING else selectors.EVENT_READ
+        self._selector.register(connection.sock, events, connection)
+        self._set_deadline(connection)
+
+    def _unpark(self, connection: Connection) -> None:
+        self._parked.discard(connection)
+        self._selector.unregister(connection.sock)
+
+    def _set_deadline(self, connection: Connection) -> None:
+        seconds = self._times[connection.state]
+        connection.deadline = time.monotonic() + seconds
+        if connection.deadline < self._next_sweep:
+            self._next_sweep = connection.deadline
+
+    def _ready(self, connection: Connection) -> None:
+        if connection.state == WRITING:
+            self._unpark(connection)
+            self._workers.put(connection)
+            return
+        try:
+            data = connection.sock.recv(connection.wanted, NOWAIT)
+        except (BlockingIOError, socket.timeout):
+            return
+        except OSError as error:
+            self._drop(connection, error)
+            return
+        connection.drained += len(data) if connection.state == DRAINING else 0
+        if not data or connection.drained > self._limits.drain:
+            self._drop(connection, "the client closed it")
+        elif connection.state != DRAINING:
+            self._collect(connection, data)
+
+    def _collect(self, connection: Connection, data: bytes) -> None:
+        try:
+            connection.request = connection.take(data)
+        except TrackdError as error:
+            self._unpark(connection)
+            self._refuse(connection, error)
+            return
+        if connection.request is not None:
+            self._unpark(connection)
+            self._workers.put(connection)
+            return
+        before, connection.state = connection.state, connection.progress
+        # The time for a head is for all of it, the time for a body is for each silence.
+        if connection.state != before or connection.state == BODY:
+            self._set_deadline(connection)
+
+    def _sweep(self, now: float) -> None:
+        for connection in [each for each in self._parked if each.deadline <= now]:
+            if connection.state in (HEAD, BODY):
+                self._unpark(connection)
+                part = "head" if connection.state == HEAD else "body"
+                seconds = self._times[connection.state]
+                self._refuse(
+                    connection, RequestRefused(f"The {part} of the request took over {seconds:g} seconds.", 408)
+                )
+            else:
+                self._drop(connection, "it was silent for too long")
+        if self._paused and not self._stopping:
+            self._paused = False
+            self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        earliest = min((each.deadline for each in self._parked), default=_NEVER)
+        self._next_sweep = max(earliest, now + self._tick)
+
+    # Any thread that holds the connection
+
+    def _refuse(self, connection: Connection, error: TrackdError) -> None:
+        """Answers a request that never reached its route, and ends the connection."""
+        _log().debug("refused a request of %s: %s", connection.client, error.message)
+        response = error_response(error)
+        try:
+            connection.sock.send(self._answers.head(response, CLOSE) + response.body, NOWAIT)
+        except OSError as broken:
+            self._drop(connection, broken)
+        else:
+            self._drain(connection)
+
+    def _drain(self, connection: Connection) -> None:
+        """Says that nothing more comes from here, and lets the selector read on for a moment: RFC 9112, 9.6."""
+        try:
+            connection.sock.shutdown(socket.SHUT_WR)
+        except OSError as broken:
+            self._drop(connection, broken)
+        else:
+            self._give_back(connection, DRAINING)
+
+    def _give_back(self, connection: Connection, state: int) -> None:
+        self._lingering.discard(connection)
+        connection.state = state
+        self._returned.append(connection)
+        self._wake()
+
+    def _drop(self, connection: Connection, why: object = None) -> None:
+        if why is not None and (connection.progress != IDLE or connection.writing):
+            _log().debug("a connection of %s ended in the middle of a request: %s", connection.client, why)
+        if connection in self._parked:
+            self._unpark(connection)
+        self._lingering.discard(connection)
+        connection.close()
+        self._connections.discard(connection)
+        if self._stopping:
+            self._wake()
+
+    # A worker's thread
+
+    def _work(self, connection: Connection) -> None:
+        try:
+            self._converse(connection)
+        except TrackdError as error:
+            self._refuse(connection, error)
+        except OSError as error:
+            _log().debug("a client at %s went away: %s", connection.client, error)
+            self._drop(connection)
+        except Exception:
+            _log().exception("a connection of %s was given up", connection.client)
+            self._drop(connection)
+
+    def _converse(self, connection: Connection) -> None:
+        """Answers the connection's request, and those that follow without much of a pause."""
+        request, connection.request = connection.request, None
+        if request is None and not connection.flush():
+            self._give_back(connection, WRITING)
+            return
+        while True:
+            if request is not None and not self._answer(connection, request):
+                self._give_back(connection, WRITING)
+                return
+            if not connection.keep:
+                break
+            request = self._following(connection)
+            if request is None:
+                return
+        if connection.unread:
+            self._drain(connection)
+        else:
+            self._drop(connection)
+
+    def _answer(self, connection: Connection, request: Request) -> bool:
+        """Whether the whole response has left."""
+        try:
+            response = self._handle(request)
+        except Exception:
+            _log().exception("request %s: %s %s", request.id, request.method, request.path)
+            response = error_response(TrackdError(f"Something went wrong here; the log tells more under {request.id}."))
+            connection.keep = False
+        if connection.stream is not None:
+            connection.end_stream()
+            self._workers.streamed(connection)
+        if self._stopping:
+            connection.keep = False
+        ending = CLOSE if not connection.keep else KEEP_OLD if connection.old else KEEP
+        head = self._answers.head(response, ending)
+        if request.method == "HEAD" or response.status in (204, 304):
+            if response.file is not None:
+                response.file.file.close()
+            return connection.send(head)
+        if response.file is not None:
+            return connection.send(head, response.file)
+        return connection.send(head + response.body)
+
+    def _following(self, connection: Connection) -> Optional[Request]:
+        """The next request of the connection, if it comes soon and nobody else needs this thread.
+
+        ``None``: the connection has been handed on, or closed.
+        """
+        request = connection.take(b"") if connection.has_more else None
+        small = 0
+        while request is None:
+            if self._stopping or self._workers.queue or small == _SMALL_PIECES or not self._may_linger(connection):
+                self._give_back(connection, connection.progress)
+                return None
+            connection.waiting = True
+            try:
+                data = connection.sock.recv(connection.wanted)
+            except (BlockingIOError, socket.timeout):
+                self._give_back(connection, connection.progress)
+                return None
+            finally:
+                connection.waiting = False
+            if not data:
+                self._drop(connection, "the client closed it")
+                return None
+            request = connection.take(data)
+            small += len(data) < _SMALL
+        if self._workers.queue or not self._workers.admit(connection):
+            self._lingering.discard(connection)
+            connection.request = request
+            self._workers.put(connection)
+            return None
+        return request
+
+    def _may_linger(self, connection: Connection) -> bool:
+        if connection not in self._lingering:
+            if len(self._lingering) >= self._limits.lingering:
+                return False
+            self._lingering.add(connection)
+        return True
+
+
+def _listen(host: str, port: int, backlog: int) -> socket.socket:
+    """A listening socket. No name is looked up for an address, and none for what it is bound to."""
+    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    # "localhost" can be both: most clients try 127.0.0.1, few only ::1.
+    family, kind, protocol, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
+    listener = socket.socket(family, kind, protocol)
+    try:
+        if os.name == "posix":
+            # On Windows it would let another program take the port.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6 and address[0] == "::":
+            # Every address means every address.
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listener.bind(address)
+        listener.listen(backlog)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _room(spare: int) -> int:
+    """How many connections the limit on open files leaves, after it was raised as far as it goes."""
+    try:
+        import resource
+    except ImportError:
+        # Windows: select takes 512 sockets.
+        return 500
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # macOS says "infinity" and takes 10240.
+    for wanted in (hard, 10240):
+        if soft != resource.RLIM_INFINITY and (wanted == resource.RLIM_INFINITY or wanted > soft):
+            try:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            except (ValueError, OSError):
+                continue
+            soft = wanted
+    if soft == resource.RLIM_INFINITY:
+        return 1_000_000
+    return max(soft - spare, soft // 2)
+
+
+def _quietly(call: Callable[[Any], object], argument: Any) -> None:
+    """For sockets that the other side, or another thread, may have closed already: then there is nothing to do."""
+    try:
+        call(argument)
+    except OSError as error:
+        _log().debug("nothing to do: %s", error)
+
+
+def _log() -> "logging.Logger":
+    # Imported when there is something to say; it takes 6 ms.
+    import logging
+
+    return logging.getLogger("trackd.web")
