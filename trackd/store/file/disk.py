@@ -10,9 +10,9 @@ import os
 import stat
 import sys
 from contextlib import suppress
-from typing import Callable, List, NamedTuple, Optional
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 
-from trackd.errors import PermissionDenied, StorageFull, TrackdError
+from trackd.errors import PermissionDenied, ResourceDoesNotExist, StorageFull, TrackdError
 from trackd.store.file.layout import TEMPORARY
 
 MAKE, CREATE, APPEND, WRITE, REMOVE, MOVE = "make", "create", "append", "write", "remove", "move"
@@ -40,14 +40,18 @@ class Applied:
 
     def __init__(self) -> None:
         self.surprised = False
+        self._temporary: List[str] = []
         self._undo: List[Callable[[], None]] = []
         self._later: List[Callable[[bool], None]] = []
 
     def undo(self) -> None:
-        """Put back what was done, newest first; needs no room but what the undoing itself frees.
+        """Put back what was done, newest first; the temporary files go before that and leave the room it needs.
 
         What cannot be put back is left: the caller reads the folders of a failed write again and sees it.
         """
+        for path in self._temporary:
+            with suppress(FileNotFoundError):
+                os.unlink(path)
         while self._undo:
             with suppress(OSError):
                 self._undo.pop()()
@@ -65,8 +69,8 @@ def apply(root: str, changes: List[Change], replay: bool = False) -> Applied:
 
     First what needs room (new folders, appended lines, new contents under temporary names), which can be taken back;
     then renames, removals and moves, which a folder without write permission can refuse; what these overwrite is kept
-    in memory until the last of them is done. ``replay``: at start-up, when some may have been done before the server died, and
-    others may have written since: what is newer than the change is left alone.
+    in memory until the last of them is done. ``replay``: at start-up, when some may have been done before the server
+    died, and others may have written since: what is newer than the change is left alone.
     """
     applied = Applied()
     try:
@@ -78,6 +82,54 @@ def apply(root: str, changes: List[Change], replay: bool = False) -> Applied:
         applied.undo()
         raise
     return applied
+
+
+def resume(root: str, transactions: Sequence[List[Change]]) -> None:
+    """Finish what was committed before the last end: apply all changes again, in their order.
+
+    A folder that moves may have moved already, and the changes before its move name its old place. They are done where
+    it is now, and of several moves of one folder only the last counts.
+    """
+    places: Dict[str, str] = {}
+    final: Dict[str, str] = {}
+    for changes in transactions:
+        for change in changes:
+            if change.kind == MOVE:
+                places[change.folder], places[change.name] = change.name, change.folder
+                final[change.folder] = final[change.name] = change.name
+    for changes in transactions:
+        located = []
+        for change in changes:
+            target = final.get(change.folder, "") if change.kind == MOVE else ""
+            change = _locate(root, change, places)
+            if change.kind != MOVE or (change.name == target and change.folder != target):
+                located.append(change)
+        apply(root, located, replay=True)
+
+
+def _locate(root: str, change: Change, places: Dict[str, str]) -> Change:
+    """The change, below the folder's other place if it is there and not here."""
+    for here, there in places.items():
+        if change.folder == here or change.folder.startswith(here + "/"):
+            if not os.path.isdir(f"{root}/{here}") and os.path.isdir(f"{root}/{there}"):
+                return change._replace(folder=there + change.folder[len(here) :])
+    return change
+
+
+def replay(root: str, transactions: Sequence[List[Change]]) -> None:
+    """Do again, in order, what was committed before the last end; some of it, or all, may have been done.
+
+    Changes are done in order, so if a folder is where a transaction was to move it, that one and all before it are done:
+    doing them again would make the folder anew where it was before. A folder that is gone is left so.
+    """
+    first = 0
+    for number, changes in enumerate(transactions, 1):
+        for change in changes:
+            if change.kind == MOVE and os.path.isdir(f"{root}/{change.name}"):
+                first = first if os.path.isdir(f"{root}/{change.folder}") else number
+    for changes in transactions[first:]:
+        made = {change.folder for change in changes if change.kind == MAKE}
+        apply(root, [one for one in changes if one.folder in made or os.path.isdir(f"{root}/{one.folder}")], replay=True)
 
 
 def _make(folder: str, change: Change, number: int, applied: Applied, replay: bool) -> None:
@@ -99,11 +151,18 @@ def _make_folders(path: str, applied: Applied) -> None:
 
 def _create(folder: str, change: Change, number: int, applied: Applied, replay: bool) -> None:
     path = f"{folder}/{change.name}"
-    if replay and _is_newer(path, change.mtime):
+    data = change.text.encode("utf-8")
+    if replay and _is_newer(path, change.mtime) and not _is_beginning(path, data):
         return
-    descriptor = _open(path, _WRITE_FLAGS, applied)
+    descriptor = _open(folder, change.name, _WRITE_FLAGS, applied)
     applied._undo.append(lambda: os.unlink(path))
-    _fill(descriptor, path, change.text.encode("utf-8"), change.mtime)
+    _fill(descriptor, path, data, change.mtime)
+
+
+def _is_beginning(path: str, data: bytes) -> bool:
+    """Whether a file holds no more than the beginning of ``data``: we died before it was whole and its time was set."""
+    with open(path, "rb") as file:
+        return data.startswith(file.read(len(data) + 1))
 
 
 def _fill(descriptor: int, path: str, data: bytes, mtime: int) -> None:
@@ -116,10 +175,13 @@ def _fill(descriptor: int, path: str, data: bytes, mtime: int) -> None:
         os.close(descriptor)
 
 
-def _open(path: str, flags: int, applied: Applied) -> int:
+def _open(folder: str, name: str, flags: int, applied: Applied) -> int:
+    """Open a file, making the folders between it and ``folder``, but never that: if it is gone, so is what it held."""
+    path = f"{folder}/{name}"
     try:
         return os.open(path, flags, 0o666)
     except FileNotFoundError:
+        os.stat(folder)
         _make_folders(os.path.dirname(path), applied)
         return os.open(path, flags, 0o666)
 
@@ -127,7 +189,7 @@ def _open(path: str, flags: int, applied: Applied) -> int:
 def _append(folder: str, change: Change, number: int, applied: Applied, replay: bool) -> None:
     path = f"{folder}/{change.name}"
     data = change.text.encode("utf-8")
-    descriptor = _open(path, _APPEND_FLAGS, applied)
+    descriptor = _open(folder, change.name, _APPEND_FLAGS, applied)
     try:
         size = os.fstat(descriptor).st_size
         if size != change.size:
@@ -175,8 +237,8 @@ def _write(folder: str, change: Change, number: int, applied: Applied, replay: b
     if replay and _is_newer(path, change.mtime):
         return
     temporary = f"{folder}/{TEMPORARY}{number}"
-    descriptor = _open(temporary, _WRITE_FLAGS, applied)
-    applied._undo.append(lambda: os.unlink(temporary))
+    descriptor = os.open(temporary, _WRITE_FLAGS, 0o666)
+    applied._temporary.append(temporary)
     _fill(descriptor, temporary, change.text.encode("utf-8"), change.mtime)
     if "/" in change.name:
         _make_folders(os.path.dirname(path), applied)
@@ -226,8 +288,6 @@ def _remove(folder: str, change: Change, number: int, applied: Applied, replay: 
 
 
 def _move(folder: str, change: Change, number: int, applied: Applied, replay: bool) -> None:
-    if replay and not os.path.isdir(folder):
-        return
     target = f"{folder[: len(folder) - len(change.folder)]}{change.name}"
 
     def act(last: bool) -> None:
@@ -260,6 +320,8 @@ def explain(error: OSError) -> TrackdError:
         return StorageFull("The disk (or quota) is full: nothing of this request was kept. Free some room.")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return PermissionDenied(f"The server may not write there: {error.strerror}: {error.filename}.")
+    if error.errno == errno.ENOENT:
+        return ResourceDoesNotExist("The folder of this run or experiment is gone: somebody else removed it.")
     return TrackdError(f"The write failed: {error.strerror}: {error.filename}.")
 
 

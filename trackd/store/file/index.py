@@ -202,13 +202,10 @@ class Index(SqlTransaction):
     def refresh_experiment(self, experiment_id: str, deleted: bool, report: Report) -> bool:
         """Read an experiment's own files again if they changed; whether they had."""
         path = f"{self.root}/{layout.experiment_folder(experiment_id, deleted)}"
-        problems: List[Tuple[str, str]] = []
-        stats = folder.stat_files(path, folder.EXPERIMENT_KINDS, lambda *problem: problems.append(problem))
+        stats = folder.stat_files(path, folder.EXPERIMENT_KINDS, report)
         moved = self.experiment_path(experiment_id) != layout.experiment_folder(experiment_id, deleted)
         if not moved and experiment_id in self.known_experiments() and stats == self.known_files(experiment_id):
             return False
-        for problem in problems:
-            report(*problem)
         found = folder.read_experiment(path, experiment_id, deleted, stats, report) if layout.META in stats else None
         if found is None:
             self.clear_experiment(experiment_id)
@@ -220,12 +217,9 @@ class Index(SqlTransaction):
 
     def refresh_run(self, path: str, key: str, known: Optional[Stats], report: Report) -> bool:
         """Read a run's folder again if any of its files changed; whether one had. ``known`` is what the tables know."""
-        problems: List[Tuple[str, str]] = []
-        stats = folder.stat_files(path, folder.RUN_KINDS, lambda *problem: problems.append(problem))
+        stats = folder.stat_files(path, folder.RUN_KINDS, report)
         if known is not None and (stats == known or same_but_growing(stats, known)):
             return False
-        for problem in problems:
-            report(*problem)
         self.read_run(path, key, stats, known or {}, report)
         return True
 

@@ -32,7 +32,8 @@ def open_folder(
     """A store on ``root``. Without ``index`` a read-only one has its index in a temporary folder."""
     if read_only and not os.path.isdir(root):
         raise CannotOpenFolder(f"There is no folder {root!r} to open with --read-only.")
-    if read_only and index is None:
+    temporary = read_only and index is None
+    if temporary:
         index = os.path.join(tempfile.mkdtemp(prefix="trackd-"), layout.INDEX)
     if index is None and _is_on_network(root):
         raise CannotOpenFolder(
@@ -41,7 +42,14 @@ def open_folder(
         )
     try:
         return FileStore(
-            root, index=index, sync=sync, read_only=read_only, artifact_root=artifact_root, progress=progress, log=log
+            root,
+            index=index,
+            temporary=temporary,
+            sync=sync,
+            read_only=read_only,
+            artifact_root=artifact_root,
+            progress=progress,
+            log=log,
         )
     except PermissionError as error:
         raise CannotOpenFolder(

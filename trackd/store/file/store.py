@@ -7,6 +7,7 @@ server dies at, the next start finishes what was committed, and nothing else was
 
 import json
 import os
+import shutil
 import sqlite3
 import tempfile
 import time
@@ -38,6 +39,7 @@ class FileStore(SqlReads, Store):
     """A store on a folder in MLflow's layout.
 
     * ``sync``: ``full`` (on disk before the answer), ``1s`` (within a second), ``off`` (when the system sees fit).
+    * ``temporary``: the index has a folder of its own, which goes with the store.
     * ``read_only``: nothing below ``root`` is written; the index must lie elsewhere (``index``).
     * ``artifact_root``: where the default experiment of a new store keeps its artifacts.
     * ``progress(done, total)`` is called while a new index is filled; ``log`` gets one line per problem.
@@ -50,6 +52,7 @@ class FileStore(SqlReads, Store):
         root: str,
         *,
         index: Optional[str] = None,
+        temporary: bool = False,
         sync: str = "1s",
         read_only: bool = False,
         artifact_root: str = "mlflow-artifacts:",
@@ -63,6 +66,8 @@ class FileStore(SqlReads, Store):
         self.index_path = os.path.abspath(index or os.path.join(self.root, layout.INDEX))
         self._progress = progress
         self._log = log
+        self._temporary = temporary
+        self._closed = False
         self._reported: Dict[Problem, None] = {}
         self._repairs: Set[str] = set()
         self._undone: List[int] = []
@@ -92,6 +97,7 @@ class FileStore(SqlReads, Store):
         self._replay()
         self.watch = Watch(self)
         self._read_everything()
+        self.watch.catch_up()
         if not self.read_only and not self.counts()["experiments"]:
             self._add_default_experiment()
         self.watch.start()
@@ -270,13 +276,13 @@ class FileStore(SqlReads, Store):
         """Finish what was committed before the last end. Doing a change twice changes nothing."""
         with self._database.exclusive() as connection:
             rows = connection.execute("SELECT sequence, changes FROM trackd_changes ORDER BY sequence").fetchall()
-            for sequence, changes in rows:
-                disk.apply(self.root, index_file.decode_changes(changes), replay=True)
-                self.applied_sequence = sequence
+            if rows and not self.read_only:
+                disk.replay(self.root, [index_file.decode_changes(changes) for _, changes in rows])
+                self.applied_sequence = rows[-1][0]
 
     def _read_everything(self) -> None:
-        """Compare every folder with the index. In an index that has them, runs are only counted and their
-        ``meta.yaml`` looked at; ``watch`` looks at the rest as soon as the server is up."""
+        """Compare every folder with the index. Of a run that the index has only ``meta.yaml`` is looked at here;
+        the rest is the watch's, before the first request or, in a large store, just after it."""
         experiments = dict(index_file.list_experiments(self.root, self.report))
         folders: Dict[str, List[str]] = {}
         for experiment_id, deleted in experiments.items():
@@ -331,10 +337,15 @@ class FileStore(SqlReads, Store):
 
     def close(self) -> None:
         """See ``store.base``."""
+        if self._closed:
+            return
+        self._closed = True
         self.watch.stop()
         if not self.read_only:
             self.watch.flush()
         self._database.close()
+        if self._temporary:
+            shutil.rmtree(os.path.dirname(self.index_path))
         if self._lock:
             self._lock.release()
 

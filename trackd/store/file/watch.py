@@ -15,11 +15,15 @@ if TYPE_CHECKING:
 ROUND = 0.7
 #: Seconds of each round that may go into looking at files that nobody seems to write to: 3 % of one core.
 BUDGET = 0.02
+#: The same for the start itself: enough for some thousand files.
+START_BUDGET = 0.3
 #: The same in the first pass after a start, which makes up for what happened while no server ran.
 FIRST_BUDGET = 0.35
 #: A run that somebody else wrote to is looked at in every round for this many seconds.
 HOT = 120.0
 HOT_BUDGET = 0.1
+#: Seconds that the maker of a folder has to write its ``meta.yaml`` before the lack of it is reported.
+YOUNG = 2.0
 
 
 class Watch:
@@ -39,6 +43,7 @@ class Watch:
         self._experiments: Dict[str, bool] = {}
         self._seen: Dict[str, int] = {}
         self._hot: Dict[str, float] = {}
+        self._young: List[str] = []
         self._turn: List[str] = []
         self._meta_turn: List[str] = []
         self._first_pass = True
@@ -50,6 +55,12 @@ class Watch:
             thread = threading.Thread(target=target, name=f"trackd-{target.__name__}", daemon=True)
             thread.start()
             self._threads.append(thread)
+
+    def catch_up(self) -> None:
+        """Look at as many files as the start of a server may take, before the first request."""
+        self._experiments = self._store.experiments()
+        self._turn = self._check(self._store.folders_by_interest(), START_BUDGET)
+        self._first_pass = bool(self._turn)
 
     def stop(self) -> None:
         """End both threads; what is not on disk yet is brought there by ``flush``, which the caller calls last."""
@@ -99,7 +110,8 @@ class Watch:
 
     def look(self) -> None:
         """One round."""
-        suspects = self._look_at_experiments()
+        suspects, self._young = self._young, []
+        suspects += self._look_at_experiments()
         suspects += self._look_at_metas()
         now = time.monotonic()
         self._hot = {key: until for key, until in self._hot.items() if until > now}
@@ -123,10 +135,10 @@ class Watch:
             if experiment_id not in known:
                 suspects.append(experiment_id)
             path = store.experiment_folder(experiment_id, deleted)
-            if self._changed(experiment_id, path):
+            if self._changed(experiment_id, path, first=True):
                 on_disk = {f"{experiment_id}/{name}" for name in index_file.list_run_folders(path, store.report)}
                 suspects += sorted(on_disk ^ store.known_runs(experiment_id))
-            if self._changed(experiment_id + "/meta", f"{path}/meta.yaml"):
+            if self._changed(experiment_id + "/meta", f"{path}/meta.yaml", first=True):
                 suspects.append(experiment_id)
         return suspects
 
@@ -151,16 +163,15 @@ class Watch:
         deleted = self._experiments.get(experiment_id, False)
         return self._store.experiment_folder(experiment_id, deleted) + slash + run_id
 
-    def _changed(self, key: str, path: str) -> bool:
+    def _changed(self, key: str, path: str, first: bool = False) -> bool:
+        """Whether a file's time is not what the last round saw; ``first``: the answer where there was none."""
         try:
             mtime = os.stat(path).st_mtime_ns
         except OSError:
             mtime = 0
-        if self._seen.get(key) == mtime:
-            return False
-        first = key not in self._seen
+        before = self._seen.get(key)
         self._seen[key] = mtime
-        return not first or mtime == 0
+        return first if before is None else before != mtime
 
     def _check(self, keys: List[str], budget: float) -> List[str]:
         """Look at all files of these folders until the budget is spent; returns those that were not looked at."""
@@ -175,6 +186,9 @@ class Watch:
         store = self._store
         if not self._differs(key):
             return
+        if self._is_young(key):
+            self._young.append(key)
+            return
         if store.refresh({key}) and "/" in key:
             self._hot[key] = time.monotonic() + HOT
 
@@ -182,11 +196,19 @@ class Watch:
         """Whether the files of a folder differ from what the index knows; may err while a write is under way."""
         kinds = folder.RUN_KINDS if "/" in key else folder.EXPERIMENT_KINDS
         known = self._store.known_files(key)
-        stats = folder.stat_files(self._path(key), kinds, _silent)
+        stats = folder.stat_files(self._path(key), kinds, self._store.report if known else _silent)
         return known is None or (stats != known and not index_file.same_but_growing(stats, known))
+
+    def _is_young(self, key: str) -> bool:
+        """Whether a folder without ``meta.yaml`` was just made: MLflow writes that file a moment later."""
+        path = self._path(key)
+        try:
+            return not os.path.exists(f"{path}/meta.yaml") and time.time() - os.stat(path).st_mtime < YOUNG
+        except OSError:
+            return False
 
 
 def _silent(where: str, what: str) -> None:
-    return None
+    """For a folder that will be read, and reported on, in a moment."""
 
 

@@ -1,0 +1,527 @@
+"""The file store: what it writes, what it survives, what it notices."""
+
+import errno
+import math
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Callable, Iterator, List
+
+import pytest
+
+from trackd.entities import (
+    ALL,
+    Dataset,
+    DatasetInput,
+    Metric,
+    ModelInput,
+    ModelOutput,
+    Param,
+    Run,
+    RunInfo,
+    Tag,
+)
+from trackd.errors import InvalidParameterValue, PermissionDenied, ResourceDoesNotExist, StorageFull, TrackdError
+from trackd.store import open_store
+from trackd.store.base import Problem, Store
+from trackd.store.file import disk
+from trackd.store.file.metafile import dump, load
+from trackd.store.file.store import FileStore
+
+NOW = 1_700_000_000_000
+
+
+def run_info(run_id: str, experiment_id: str = "0", **changes: object) -> RunInfo:
+    uri = f"mlflow-artifacts:/{experiment_id}/{run_id}/artifacts"
+    info = RunInfo(run_id, experiment_id, "a name", "me", "RUNNING", NOW, None, uri, "active")
+    return info._replace(**changes)
+
+
+def add_run(store: Store, run_id: str, experiment_id: str = "0") -> None:
+    with store.transaction() as tx:
+        tx.add_run(run_info(run_id, experiment_id), [Tag("mlflow.runName", "a name"), Tag("a/b", "c")])
+
+
+def everything(store: Store) -> List[Run]:
+    """All runs of all experiments, with their histories in place of the current points."""
+    experiments, _ = store.search_experiments(ALL, None, (), 1000)
+    runs, _ = store.search_runs([one.experiment_id for one in experiments], ALL, None, (), 1000)
+    whole = []
+    for run in sorted(runs, key=lambda run: run.info.run_id):
+        points = [point for metric in run.metrics for point in store.list_metric_history(run.info.run_id, metric.key)]
+        whole.append(run._replace(metrics=[(m.key, repr(m.value), m.timestamp, m.step) for m in points]))
+    return whole
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "mlruns"
+
+
+@pytest.fixture
+def store(root: Path) -> Iterator[FileStore]:
+    store = open_store(str(root))
+    assert isinstance(store, FileStore)
+    yield store
+    store.close()
+    assert problems(root) == []
+
+
+def problems(root: Path) -> List[Problem]:
+    """What ``trackd check`` says of a folder that nobody serves."""
+    reader = open_store(str(root), read_only=True)
+    try:
+        return reader.check()
+    finally:
+        reader.close()
+
+
+def test_a_new_folder_has_the_default_experiment_and_the_trash(store: FileStore, root: Path) -> None:
+    experiment = store.get_experiment("0")
+    assert experiment is not None and experiment.name == "Default"
+    assert load((root / "0" / "meta.yaml").read_bytes())["name"] == "Default"
+    assert (root / ".trash").is_dir()
+
+
+def test_a_run_lies_where_mlflow_looks_for_it(store: FileStore, root: Path) -> None:
+    add_run(store, "a" * 32)
+    with store.transaction() as tx:
+        tx.add_params("a" * 32, [Param("p/q", "1\n2")])
+        tx.add_metrics("a" * 32, [Metric("m", 0.1, NOW, -3), Metric("m", math.nan, NOW + 1, 4)])
+    folder = root / "0" / ("a" * 32)
+    assert {name for name in os.listdir(folder)} == {"artifacts", "meta.yaml", "metrics", "params", "tags"}
+    assert (folder / "params/p/q").read_bytes() == b"1\n2"
+    assert (folder / "metrics/m").read_text() == f"{NOW} 0.1 -3\n{NOW + 1} nan 4\n"
+    assert (folder / "tags/a/b").read_text() == "c"
+    meta = load((folder / "meta.yaml").read_bytes())
+    assert meta["run_id"] == meta["run_uuid"] == "a" * 32
+    assert (meta["status"], meta["source_type"], meta["tags"], meta["end_time"]) == (1, 4, [], None)
+
+
+def test_all_that_was_written_reads_the_same_from_a_new_index(store: FileStore, root: Path) -> None:
+    add_run(store, "a" * 32)
+    with store.transaction() as tx:
+        experiment_id = tx.add_experiment("é: 'x'", None, [Tag("k", "v")], NOW, "mlflow-artifacts:")
+    add_run(store, "b" * 32, experiment_id)
+    with store.transaction() as tx:
+        tx.add_metrics("b" * 32, [Metric("m", float(i), NOW + i, i) for i in range(5)])
+        tx.add_inputs("b" * 32, [DatasetInput(Dataset("d", "1", "code", "s", None, "p"), [Tag("c", "t")])], [])
+        tx.add_inputs("b" * 32, [], [ModelInput("m-1")])
+        tx.add_outputs("b" * 32, [ModelOutput("m-2", 7)])
+        tx.put_run_info(run_info("b" * 32, experiment_id, status="FINISHED", end_time=NOW + 9))
+    before, experiment = everything(store), store.get_experiment(experiment_id)
+    store.close()
+    for name in os.listdir(root):
+        if name.startswith(".trackd"):
+            os.unlink(root / name)
+    again = open_store(str(root))
+    try:
+        assert everything(again) == before
+        assert again.get_experiment(experiment_id) == experiment
+    finally:
+        again.close()
+
+
+def test_deleting_an_experiment_moves_it_to_the_trash_and_back(store: FileStore, root: Path) -> None:
+    with store.transaction() as tx:
+        experiment_id = tx.add_experiment("e", None, (), NOW, "mlflow-artifacts:")
+    add_run(store, "a" * 32, experiment_id)
+    with store.transaction() as tx:
+        tx.add_metrics("a" * 32, [Metric("m", 1.0, NOW, 0)])
+    for stage, folder in (("deleted", root / ".trash" / experiment_id), ("active", root / experiment_id)):
+        with store.transaction() as tx:
+            experiment = tx.get_experiment(experiment_id)
+            assert experiment is not None
+            tx.put_runs_lifecycle(experiment_id, stage, NOW if stage == "deleted" else None)
+            tx.put_experiment(experiment._replace(lifecycle_stage=stage))
+        assert load((folder / "meta.yaml").read_bytes())["lifecycle_stage"] == stage
+        meta = load((folder / ("a" * 32) / "meta.yaml").read_bytes())
+        assert (meta["lifecycle_stage"], meta.get("deleted_time")) == (stage, NOW if stage == "deleted" else None)
+        assert len(store.list_metric_history("a" * 32, "m")) == 1
+
+
+def test_experiment_ids_count_up_beside_those_that_mlflow_draws_and_are_never_used_again(
+    store: FileStore, root: Path
+) -> None:
+    drawn = "738089888091856756"
+    write_experiment(root, drawn)
+    store.refresh({drawn})
+    with store.transaction() as tx:
+        first = tx.add_experiment("one", None, (), NOW, "x:")
+    shutil.rmtree(root / first)
+    store.refresh({first})
+    with store.transaction() as tx:
+        second = tx.add_experiment("two", None, (), NOW, "x:")
+    assert (first, second) == ("1", "2")
+    assert store.get_experiment(drawn) is not None
+
+
+def write_experiment(root: Path, experiment_id: str, **more: object) -> Path:
+    folder = root / experiment_id
+    folder.mkdir(parents=True)
+    values = {
+        "artifact_location": "x:/" + experiment_id,
+        "creation_time": NOW,
+        "experiment_id": experiment_id,
+        "last_update_time": NOW,
+        "lifecycle_stage": "active",
+        "name": "experiment " + experiment_id,
+    }
+    (folder / "meta.yaml").write_bytes(dump({**values, **more}))
+    return folder
+
+
+def test_keys_of_a_meta_yaml_that_are_not_ours_survive_a_rewrite(store: FileStore, root: Path) -> None:
+    folder = write_experiment(root, "5", workspace="default", trace_location=None)
+    store.refresh({"5"})
+    with store.transaction() as tx:
+        experiment = tx.get_experiment("5")
+        assert experiment is not None
+        tx.put_experiment(experiment._replace(name="other"))
+    meta = load((folder / "meta.yaml").read_bytes())
+    assert (meta["name"], meta["workspace"], meta["trace_location"]) == ("other", "default", None)
+
+
+def test_equal_points_are_listed_once_and_by_time_step_and_value(store: FileStore) -> None:
+    add_run(store, "a" * 32)
+    points = [Metric("m", 2.0, 5, 1), Metric("m", 1.0, 5, 1), Metric("m", 2.0, 5, 1), Metric("m", 9.0, 4, 2)]
+    with store.transaction() as tx:
+        tx.add_metrics("a" * 32, points + [Metric("m", math.nan, 6, 0)] * 2)
+    history = store.list_metric_history("a" * 32, "m")
+    assert [repr(point.value) for point in history] == ["9.0", "1.0", "2.0", "nan"]
+    assert store.list_metric_history("a" * 32, "m", 1, 2) == history[1:3]
+    run = store.get_run("a" * 32)
+    assert run is not None and run.metrics[0][:4] == ("m", 9.0, 4, 2)
+
+
+def test_a_key_cannot_be_a_file_and_a_folder(store: FileStore) -> None:
+    add_run(store, "a" * 32)
+    for first, second in (("x", "x/y"), ("z/y/w", "z/y")):
+        with store.transaction() as tx:
+            tx.add_params("a" * 32, [Param(first, "1")])
+        with pytest.raises(InvalidParameterValue), store.transaction() as tx:
+            tx.add_params("a" * 32, [Param("other" + first, "1"), Param(second, "1")])
+        assert store.get_params("a" * 32, ["other" + first, second]) == {}
+
+
+@pytest.mark.parametrize("key", ["../x", "a/../b", "/etc/x", "a\0b", "a//b", ".", "é" * 200])
+def test_no_key_names_a_file_outside_of_its_folder(store: FileStore, key: str) -> None:
+    add_run(store, "a" * 32)
+    with pytest.raises(InvalidParameterValue), store.transaction() as tx:
+        tx.put_tags("a" * 32, [Tag(key, "v")])
+
+
+def test_a_metric_of_a_logged_model_is_kept_with_the_model_too(store: FileStore, root: Path) -> None:
+    add_run(store, "a" * 32)
+    model = root / "0" / "models" / "m-1"
+    model.mkdir(parents=True)
+    (model / "meta.yaml").write_text("model_id: m-1\n")
+    (model / "metrics").mkdir()
+    (model / "metrics" / "m").write_text("1 2.0 3 other\n")
+    for step in (1, 2):
+        with store.transaction() as tx:
+            tx.add_metrics("a" * 32, [Metric("m", 0.5, NOW, step, "m-1", "my data", "d1")])
+    lines = (model / "metrics" / "m").read_text().splitlines()
+    assert lines == ["1 2.0 3 other"] + [f"{NOW} 0.5 {step} {'a' * 32} my%20data d1" for step in (1, 2)]
+    with pytest.raises(ResourceDoesNotExist), store.transaction() as tx:
+        tx.add_metrics("a" * 32, [Metric("m", 0.5, NOW, 3, "m-2")])
+    assert len(store.list_metric_history("a" * 32, "m")) == 2
+
+
+def test_an_exception_in_a_transaction_undoes_it_and_no_other(store: FileStore) -> None:
+    add_run(store, "a" * 32)
+    failures: List[int] = []
+
+    def work(number: int) -> None:
+        for turn in range(20):
+            try:
+                with store.transaction() as tx:
+                    tx.add_metrics("a" * 32, [Metric(f"m{number}", turn, turn, turn)])
+                    if turn % 3 == 0:
+                        raise RuntimeError("no")
+            except RuntimeError:
+                failures.append(turn)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(failures) == 8 * 7
+    for number in range(8):
+        steps = [point.step for point in store.list_metric_history("a" * 32, f"m{number}")]
+        assert steps == [turn for turn in range(20) if turn % 3]
+
+
+def test_threads_that_write_at_once_lose_nothing(store: FileStore, root: Path) -> None:
+    add_run(store, "a" * 32)
+
+    def work(number: int) -> None:
+        for turn in range(50):
+            with store.transaction() as tx:
+                tx.add_metrics("a" * 32, [Metric("m", number, turn, turn), Metric(f"m{number}", turn, turn, turn)])
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(store.list_metric_history("a" * 32, "m")) == 800
+    assert len((root / "0" / ("a" * 32) / "metrics/m").read_text().splitlines()) == 800
+
+
+_CRASH = """
+import os, sys
+sys.path.insert(0, {source!r})
+from trackd.store import open_store
+from trackd.store.file import disk
+from tests.store.test_file_store import scenario
+left = int(sys.argv[2])
+def dying(name):
+    real = getattr(os, name)
+    def call(*arguments, **keywords):
+        global left
+        if left == 0:
+            os._exit(9)
+        left -= 1
+        return real(*arguments, **keywords)
+    return call
+store = open_store(sys.argv[1])
+for name in ("mkdir", "open", "write", "utime", "replace", "rename", "unlink"):
+    setattr(disk.os, name, dying(name))
+scenario(store, sys.argv[3])
+print("done", left)
+os._exit(0)
+"""
+
+
+def scenario(store: Store, name: str) -> None:
+    """One acknowledged-or-not transaction on a store that holds run aaa... in experiment 1."""
+    with store.transaction() as tx:
+        if name == "batch":
+            tx.add_params("a" * 32, [Param("p/x", "1"), Param("q", "2")])
+            tx.add_metrics("a" * 32, [Metric(f"m{i}", i, NOW, i) for i in range(4)] + [Metric("old", 2.0, NOW, 2)])
+            tx.put_tags("a" * 32, [Tag("a/b", "changed")])
+        elif name == "create":
+            tx.add_run(run_info("b" * 32, "1"), [Tag("mlflow.runName", "n")])
+        else:
+            experiment = tx.get_experiment("1")
+            assert experiment is not None
+            tx.put_runs_lifecycle("1", "deleted", NOW)
+            tx.put_experiment(experiment._replace(lifecycle_stage="deleted"))
+
+
+@pytest.mark.parametrize("name", ["batch", "create", "delete"])
+def test_a_crash_between_any_two_file_operations_leaves_all_or_nothing(tmp_path: Path, name: str) -> None:
+    source = str(Path(__file__).resolve().parents[2])
+    start = tmp_path / "start"
+    store = open_store(str(start))
+    with store.transaction() as tx:
+        tx.add_experiment("e", None, (), NOW, "mlflow-artifacts:")
+    add_run(store, "a" * 32, "1")
+    with store.transaction() as tx:
+        tx.add_metrics("a" * 32, [Metric("old", 1.0, NOW, 1)])
+    nothing = everything(store)
+    scenario(store, name)
+    whole = everything(store)
+    store.close()
+    outcomes = set()
+    for left in (0, 1, 2, 4, 7, 11, 17, 60):
+        root = tmp_path / f"{left}"
+        fresh = open_store(str(root))
+        with fresh.transaction() as tx:
+            tx.add_experiment("e", None, (), NOW, "mlflow-artifacts:")
+        add_run(fresh, "a" * 32, "1")
+        with fresh.transaction() as tx:
+            tx.add_metrics("a" * 32, [Metric("old", 1.0, NOW, 1)])
+        fresh.close()
+        command = [sys.executable, "-c", _CRASH.format(source=source), str(root), str(left), name]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=source)
+        assert done.returncode in (0, 9), done.stderr
+        again = open_store(str(root))
+        found = everything(again)
+        again.close()
+        assert found in (nothing, whole)
+        if done.returncode == 0:
+            assert found == whole
+        outcomes.add(done.returncode)
+        assert problems(root) == []
+    assert outcomes == {0, 9}
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, number: int, after: int, name: str = "write") -> None:
+    """Let the given system call fail with ``number`` from its ``after``th use on."""
+    real = getattr(os, name)
+    left = [after]
+
+    def call(*arguments: object, **keywords: object) -> object:
+        if left[0] == 0:
+            raise OSError(number, os.strerror(number), "there")
+        left[0] -= 1
+        return real(*arguments, **keywords)
+
+    monkeypatch.setattr(disk.os, name, call)
+
+
+@pytest.mark.parametrize("number, kind", [(errno.ENOSPC, StorageFull), (errno.EACCES, PermissionDenied)])
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_write_for_which_there_is_no_room_leaves_nothing(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch, number: int, kind: Callable[..., TrackdError], after: int
+) -> None:
+    with store.transaction() as tx:
+        tx.add_experiment("e", None, (), NOW, "mlflow-artifacts:")
+    add_run(store, "a" * 32, "1")
+    with store.transaction() as tx:
+        tx.add_metrics("a" * 32, [Metric("old", 1.0, NOW, 1)])
+    before = everything(store)
+    for name in ("batch", "create"):
+        failing(monkeypatch, number, after)
+        with pytest.raises(kind):  # type: ignore[call-overload]
+            scenario(store, name)
+        monkeypatch.undo()
+        assert everything(store) == before
+    scenario(store, "batch")
+    assert [point.step for point in store.list_metric_history("a" * 32, "old")] == [1, 2]
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    """Poll until the condition holds; fail after ``seconds``."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.05)
+
+
+def test_what_others_write_shows_without_a_restart(store: FileStore, root: Path) -> None:
+    add_run(store, "a" * 32)
+    folder = root / "0" / ("a" * 32)
+    with store.transaction() as tx:
+        tx.add_metrics("a" * 32, [Metric("m", 1.0, NOW, 1)])
+    with open(folder / "metrics" / "m", "a") as file:
+        file.write(f"{NOW} 5.0 2\n")
+    (folder / "params" / "new").write_text("p")
+    (folder / "tags" / "a" / "b").write_text("other")
+    write_experiment(root, "7")
+    shutil.copytree(folder, root / "7" / ("c" * 32))
+    meta = load((folder / "meta.yaml").read_bytes())
+    (root / "7" / ("c" * 32) / "meta.yaml").write_bytes(dump({**meta, "run_id": "c" * 32, "experiment_id": "7"}))
+
+    wait_for(lambda: len(store.list_metric_history("a" * 32, "m")) == 2)
+    wait_for(lambda: store.get_params("a" * 32, ["new"]) == {"new": "p"})
+    wait_for(lambda: store.get_tags("a" * 32, ["a/b"]) == {"a/b": "other"})
+    wait_for(lambda: store.get_run("c" * 32) is not None)
+    shutil.rmtree(root / "7")
+    wait_for(lambda: store.get_experiment("7") is None and store.get_run("c" * 32) is None)
+
+
+def test_lines_that_others_append_meanwhile_are_neither_lost_nor_broken(store: FileStore, root: Path) -> None:
+    add_run(store, "a" * 32)
+    path = root / "0" / ("a" * 32) / "metrics" / "m"
+    with store.transaction() as tx:
+        tx.add_metrics("a" * 32, [Metric("m", 1.0, NOW, 1)])
+    with open(path, "a") as file:
+        file.write(f"{NOW} 2.0 2")  # no end of line: its writer died
+    with store.transaction() as tx:
+        tx.add_metrics("a" * 32, [Metric("m", 3.0, NOW, 3)])
+    assert path.read_text() == f"{NOW} 1.0 1\n{NOW} 2.0 2\n{NOW} 3.0 3\n"
+    assert [point.step for point in store.list_metric_history("a" * 32, "m")] == [1, 2, 3]
+
+
+def test_damage_is_reported_with_its_path_and_hides_nothing_else(tmp_path: Path) -> None:
+    root = tmp_path / "mlruns"
+    store = open_store(str(root))
+    for letter in "abcdefg":
+        add_run(store, letter * 32)
+        with store.transaction() as tx:
+            tx.add_metrics(letter * 32, [Metric("m", 1.0, NOW, 1)])
+            tx.add_params(letter * 32, [Param("p", "1")])
+    store.close()
+    runs = {letter: root / "0" / (letter * 32) for letter in "abcdefg"}
+    (runs["a"] / "meta.yaml").write_bytes(b"")
+    (runs["b"] / "meta.yaml").write_bytes(b"run_id: [\x00")
+    (runs["c"] / "meta.yaml").unlink()
+    (runs["d"] / "params" / "p").write_bytes(b"\xff\xfe")
+    (runs["e"] / "metrics" / "m").write_text("1 2 3\nrubbish\n4 5")
+    os.mkfifo(runs["f"] / "tags" / "pipe")
+    os.symlink("/etc/hostname", runs["f"] / "params" / "link")
+    (root / "no experiment").mkdir()
+    (root / "9").mkdir()
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file() and ".trackd" not in path.name}
+    lines: List[str] = []
+    again = open_store(str(root), log=lines.append)
+    served = {run.info.run_id[0] for run in everything(again)}
+    assert served == set("defg")
+    assert again.get_params("d" * 32, ["p"]) == {}
+    assert [point.value for point in again.list_metric_history("e" * 32, "m")] == [2.0]
+    again.close()
+    damaged = ["params/p", "metrics/m", "tags/pipe", "params/link", "no experiment", "9/meta.yaml"]
+    for name in damaged + [letter * 32 for letter in "abc"]:
+        assert any(name in line for line in lines), name
+    assert {f"{problem.where}: {problem.what}" for problem in problems(root)} == set(lines)
+    after = {path: path.read_bytes() for path in root.rglob("*") if path.is_file() and ".trackd" not in path.name}
+    assert after == before
+
+
+def test_a_second_server_is_told_who_has_the_folder(store: FileStore, root: Path) -> None:
+    with pytest.raises(TrackdError, match=f"process {os.getpid()} on"):
+        open_store(str(root))
+
+
+def test_read_only_writes_nothing_into_the_folder(store: FileStore, root: Path, tmp_path: Path) -> None:
+    add_run(store, "a" * 32)
+    copy = tmp_path / "copy"
+    shutil.copytree(root, copy, ignore=shutil.ignore_patterns(".trackd*"))
+    before = {path: os.lstat(path).st_mtime_ns for path in copy.rglob("*")}
+    reader = open_store(str(copy), read_only=True)
+    assert reader.get_run("a" * 32) == store.get_run("a" * 32)
+    with pytest.raises(PermissionDenied):
+        reader.transaction()
+    reader.close()
+    assert {path: os.lstat(path).st_mtime_ns for path in copy.rglob("*")} == before
+
+
+def test_a_damaged_index_is_made_anew(store: FileStore, root: Path) -> None:
+    add_run(store, "a" * 32)
+    before = everything(store)
+    store.close()
+    index = root / ".trackd-index.db"
+    index.write_bytes(b"no database" * 1000)
+    again = open_store(str(root))
+    assert everything(again) == before
+    again.close()
+    with sqlite3.connect(index) as connection:
+        connection.execute("UPDATE trackd_state SET value = '0' WHERE key = 'format'")
+    connection.close()
+    once_more = open_store(str(root))
+    assert everything(once_more) == before
+    once_more.close()
+
+
+def test_an_index_that_disagrees_with_the_files_is_found_by_check(store: FileStore, root: Path) -> None:
+    add_run(store, "a" * 32)
+    with store.transaction() as tx:
+        tx.add_params("a" * 32, [Param("p", "1")])
+    store.close()
+    with sqlite3.connect(root / ".trackd-index.db") as connection:
+        connection.execute("UPDATE params SET value = '2'")
+    connection.close()
+    assert [problem.what for problem in problems(root)] == [
+        f"{('a' * 32, 'p', '2')} is not in the files",
+        f"{('a' * 32, 'p', '1')} is not in the index",
+    ]
+    (root / ".trackd-index.db").unlink()
+
+
+def test_changes_are_forgotten_when_they_are_on_disk(store: FileStore) -> None:
+    add_run(store, "a" * 32)
+
+    def waiting() -> int:
+        with store.reading() as connection:
+            return int(connection.execute("SELECT count(*) FROM trackd_changes").fetchone()[0])
+
+    wait_for(lambda: waiting() == 0)
