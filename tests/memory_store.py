@@ -1,7 +1,8 @@
-"""A store in memory, for tests: the contract of ``store.base`` in its plainest form, with ``search.evaluate`` as search."""
+"""A store in memory, for tests: the contract of ``store.base`` in its plainest form; ``search.evaluate`` searches."""
 
 import copy
 import threading
+import time
 from contextlib import contextmanager
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
@@ -211,7 +212,8 @@ class MemoryStore(_Memory, Store):
     store_type = "FileStore"
 
     def __init__(self, artifact_root: str = "mlflow-artifacts:/") -> None:
-        default = Experiment("0", "Default", artifact_root.rstrip("/") + "/0", ACTIVE, 1, 1)
+        now = int(time.time() * 1000)
+        default = Experiment("0", "Default", artifact_root.rstrip("/") + "/0", ACTIVE, now, now)
         super().__init__(_State({"0": default}, {}))
         self._lock = threading.Lock()
 

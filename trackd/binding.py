@@ -10,8 +10,8 @@ import sys
 from typing import Any, Callable, Dict, List, Mapping, NoReturn, Tuple
 from urllib.parse import unquote_to_bytes
 
-from trackd import fields
 from trackd.errors import InvalidParameterValue
+from trackd.fields.kinds import Field, Slot, read_slots, shown
 from trackd.web.message import Request
 from trackd.web.router import Route
 
@@ -31,7 +31,7 @@ def _distinct(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidParameterValue(f"The body has an object with the name {fields.shown(twice)} twice; send it once.")
+        raise InvalidParameterValue(f"The body has an object with the name {shown(twice)} twice; send it once.")
     return found
 
 
@@ -62,7 +62,7 @@ def read_body(body: bytes) -> Dict[str, Any]:
     if value is None:
         return {}
     if type(value) is not dict:
-        raise InvalidParameterValue(f"The body is {fields.shown(value)}; expected a JSON object.")
+        raise InvalidParameterValue(f"The body is {shown(value)}; expected a JSON object.")
     return value
 
 
@@ -134,7 +134,7 @@ def _unquote(text: str) -> str:
     try:
         return unquote_to_bytes(text).decode("utf-8")
     except UnicodeError:
-        raise InvalidParameterValue(f"The query has {fields.shown(text)} in it, which is not UTF-8.") from None
+        raise InvalidParameterValue(f"The query has {shown(text)} in it, which is not UTF-8.") from None
 
 
 class Binding:
@@ -165,7 +165,7 @@ class Binding:
             values = read_body(request.body)
         if self._path:
             values.update(path)
-        return fields.read_slots(self._slots, values)
+        return read_slots(self._slots, values)
 
     def _from_query(self, query: str) -> Dict[str, Any]:
         given = read_query(query)
@@ -178,7 +178,7 @@ class Binding:
         return values
 
 
-def _slots(function: Callable[..., Any]) -> List[fields.Slot]:
+def _slots(function: Callable[..., Any]) -> List[Slot]:
     """The parameters of an endpoint as slots; ``TypeError`` for one that is not annotated with a request type."""
     # Not by the inspect module: its import alone is 10 ms, and start-up has 150 for everything.
     code = function.__code__
@@ -188,15 +188,15 @@ def _slots(function: Callable[..., Any]) -> List[fields.Slot]:
     slots = []
     for index, name in enumerate(names):
         metadata = getattr(function.__annotations__.get(name), "__metadata__", ())
-        if not metadata or not isinstance(metadata[0], fields.Field):
+        if not metadata or not isinstance(metadata[0], Field):
             raise TypeError(f"{function.__module__}.{function.__name__}: {name} has no type of trackd.fields")
         required = index < first_default
-        slots.append(fields.Slot(name, metadata[0], required, None if required else defaults[index - first_default]))
+        slots.append(Slot(name, metadata[0], required, None if required else defaults[index - first_default]))
     return slots
 
 
 def _check_content_type(value: str) -> None:
     # Media types are case-insensitive and may have parameters (RFC 9110, 8.3.1).
     if value != "application/json" and value.partition(";")[0].strip().lower() != "application/json":
-        given = fields.shown(value) if value else "missing"
+        given = shown(value) if value else "missing"
         raise InvalidParameterValue(f"Content-Type is {given}; expected application/json.")

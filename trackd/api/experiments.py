@@ -7,6 +7,7 @@ from trackd.api import locations, rules
 from trackd.api.context import Context
 from trackd.entities import ACTIVE, ACTIVE_ONLY, DELETED, Tag
 from trackd.errors import BadRequest, InvalidParameterValue, InvalidState, ResourceAlreadyExists, ResourceDoesNotExist
+from trackd.fields.kinds import shown
 from trackd.search import paging, schemas
 from trackd.search.grammar import parse_filter, parse_order_by
 from trackd.web.router import route
@@ -35,7 +36,7 @@ def create(
         if same is not None:
             state = "is there" if same.lifecycle_stage == ACTIVE else "is there, deleted: restore it or"
             raise ResourceAlreadyExists(
-                f"An experiment named {fields.shown(name)} {state} (id {same.experiment_id}); choose another name."
+                f"An experiment named {shown(name)} {state} (id {same.experiment_id}); choose another name."
             )
         experiment_id = tx.add_experiment(name, location, tags, rules.now(), ctx.config.default_artifact_root)
     return {"experiment_id": experiment_id}
@@ -52,7 +53,7 @@ def get_by_name(ctx: Context, experiment_name: fields.Lookup) -> Dict[str, Any]:
     """Get an experiment by its name, active or deleted."""
     found = ctx.store.get_experiment_by_name(experiment_name)
     if found is None:
-        raise ResourceDoesNotExist(f"There is no experiment named {fields.shown(experiment_name)}.")
+        raise ResourceDoesNotExist(f"There is no experiment named {shown(experiment_name)}.")
     return {"experiment": wire.experiment(found)}
 
 
@@ -87,7 +88,7 @@ def update(ctx: Context, experiment_id: fields.ExperimentId, new_name: fields.Ex
         same = tx.get_experiment_by_name(new_name)
         if same is not None and same.experiment_id != experiment_id:
             raise BadRequest(
-                f"An experiment named {fields.shown(new_name)} is there already, active or deleted "
+                f"An experiment named {shown(new_name)} is there already, active or deleted "
                 f"(id {same.experiment_id}); choose another name."
             )
         tx.put_experiment(found._replace(name=new_name, last_update_time=rules.now()))
@@ -142,7 +143,7 @@ def delete_experiment_tag(ctx: Context, experiment_id: fields.ExperimentId, key:
         found = rules.active_experiment(tx, experiment_id)
         # Looked up first: a key of a form that nothing is stored under stays away from the store.
         if all(tag.key != key for tag in found.tags) or not tx.drop_experiment_tag(experiment_id, key):
-            raise ResourceDoesNotExist(f"Experiment {experiment_id} has no tag {fields.shown(key)}.")
+            raise ResourceDoesNotExist(f"Experiment {experiment_id} has no tag {shown(key)}.")
     return {}
 
 

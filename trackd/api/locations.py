@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlparse, urlsplit
 
 from trackd.config import Config
 from trackd.errors import InvalidParameterValue
-from trackd.fields import shown
+from trackd.fields.kinds import shown
 
 #: Schemes whose host somebody would be made to connect to: only that of the server's own locations (MLflow's list).
 #: Each with the family in which it is compared and the ports it means when it names none.

@@ -7,6 +7,7 @@ from trackd.api import rules
 from trackd.api.context import Context
 from trackd.entities import Metric
 from trackd.errors import InvalidParameterValue
+from trackd.fields.kinds import is_id
 from trackd.search import paging
 from trackd.search.clause import Cursor
 from trackd.web.router import route
@@ -25,7 +26,7 @@ def log_metric(
     dataset_digest: fields.DatasetDigest = None,
 ) -> Dict[str, Any]:
     """Log one point of a metric. With a model it is kept on that model as well, with the dataset it was measured on."""
-    point = Metric(key, value, timestamp, step, model_id, dataset_name, dataset_digest)
+    point = fields.point(key, value, timestamp, step, model_id, dataset_name, dataset_digest)
     with ctx.store.transaction() as tx:
         rules.active_run(tx, run_id)
         tx.add_metrics(run_id, [point])
@@ -43,7 +44,7 @@ def get_history(
     """List a metric's points by timestamp, step and value; all of them unless ``max_results`` asks for pages."""
     offset = paging.decode(page_token).offset
     limit = None if max_results is None else max_results + 1
-    points = ctx.store.list_metric_history(run_id, metric_key, offset, limit) if fields.is_id(run_id) else []
+    points = ctx.store.list_metric_history(run_id, metric_key, offset, limit) if is_id(run_id) else []
     token = None
     if max_results is not None and len(points) > max_results:
         points = points[:max_results]
@@ -60,7 +61,7 @@ def get_history_bulk(
         raise InvalidParameterValue("run_id is empty; the request must name a run.")
     left = min(max_results, 25000)
     points: List[wire.Json] = []
-    for each in sorted(set(filter(fields.is_id, run_id))):
+    for each in sorted(set(filter(is_id, run_id))):
         found = ctx.store.list_metric_history(each, metric_key, 0, left) if left else []
         points += [wire.metric_of_run(each, point) for point in found]
         left -= len(found)
@@ -83,7 +84,7 @@ def get_history_bulk_interval(
         raise InvalidParameterValue(f"start_step {start_step} is above end_step {end_step}; exchange them.")
     points: List[wire.Json] = []
     for each in run_ids:
-        found = ctx.store.list_metric_history(each, metric_key) if fields.is_id(each) else []
+        found = ctx.store.list_metric_history(each, metric_key) if is_id(each) else []
         if start_step is not None and end_step is not None:
             found = [point for point in found if start_step <= point.step <= end_step]
         points += [wire.metric_of_run(each, point) for point in sample(found, max_results)]

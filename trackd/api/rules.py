@@ -5,7 +5,7 @@ from typing import Dict, List, Sequence
 
 from trackd.entities import ACTIVE, RUN_NAME_TAG, Experiment, Param, RunInfo, Tag
 from trackd.errors import InvalidParameterValue, ResourceDoesNotExist
-from trackd.fields import is_id, shown
+from trackd.fields.kinds import is_id, shown
 from trackd.store.base import Reads, Transaction
 
 

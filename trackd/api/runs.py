@@ -9,6 +9,7 @@ from trackd.api import locations, names, rules
 from trackd.api.context import Context
 from trackd.entities import ACTIVE, ACTIVE_ONLY, DELETED, RUN_NAME_TAG, Param, Run, RunInfo, Tag
 from trackd.errors import InvalidParameterValue, ResourceDoesNotExist
+from trackd.fields.kinds import is_id, shown
 from trackd.search import paging, schemas
 from trackd.search.grammar import parse_filter, parse_order_by
 from trackd.web.router import route
@@ -39,7 +40,7 @@ def create(
     tagged = next((value for key, value in tags if key == RUN_NAME_TAG), "")
     if run_name and tagged and run_name != tagged:
         raise InvalidParameterValue(
-            f"run_name is {fields.shown(run_name)}, but the tag {RUN_NAME_TAG} is {fields.shown(tagged)}; "
+            f"run_name is {shown(run_name)}, but the tag {RUN_NAME_TAG} is {shown(tagged)}; "
             "send one of them, or both the same."
         )
     name = run_name or tagged or names.generate()
@@ -66,7 +67,7 @@ def create(
 @route("GET", "/api/2.0/mlflow/runs/get")
 def get(ctx: Context, run_id: fields.RunIdOrUuid) -> Dict[str, Any]:
     """Get a run with all that was logged to it, active or deleted."""
-    found = ctx.store.get_run(run_id) if fields.is_id(run_id) else None
+    found = ctx.store.get_run(run_id) if is_id(run_id) else None
     if found is None:
         raise rules.no_run(run_id)
     return {"run": wire.run(found)}
@@ -162,7 +163,7 @@ def delete_tag(ctx: Context, run_id: fields.RunId, key: fields.Lookup) -> Dict[s
         rules.active_run(tx, run_id)
         # Looked up first: a key of a form that nothing is stored under stays away from the store.
         if key not in tx.get_tags(run_id, [key]) or not tx.drop_tag(run_id, key):
-            raise ResourceDoesNotExist(f"Run {run_id} has no tag {fields.shown(key)}.")
+            raise ResourceDoesNotExist(f"Run {run_id} has no tag {shown(key)}.")
     return {}
 
 
@@ -237,13 +238,13 @@ def _history_entry(model_json: str) -> Dict[str, Any]:
     except (ValueError, RecursionError):
         raise InvalidParameterValue("model_json is not JSON; expected the JSON of an MLmodel file.") from None
     if not isinstance(model, dict):
-        raise InvalidParameterValue(f"model_json is {fields.shown(model)}; expected a JSON object.")
+        raise InvalidParameterValue(f"model_json is {shown(model)}; expected a JSON object.")
     absent = [name for name in MODEL_FIELDS if name not in model and name != "model_uuid"]
     if absent:
         raise InvalidParameterValue(f"model_json lacks {', '.join(absent)}.")
     flavors = model["flavors"]
     if not isinstance(flavors, dict):
-        raise InvalidParameterValue(f"flavors in model_json is {fields.shown(flavors)}; expected an object.")
+        raise InvalidParameterValue(f"flavors in model_json is {shown(flavors)}; expected an object.")
     model["flavors"] = {
         name: {key: value for key, value in flavor.items() if key != "config"} if isinstance(flavor, dict) else flavor
         for name, flavor in flavors.items()

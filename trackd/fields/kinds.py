@@ -1,22 +1,14 @@
-"""Request types: what a field of a request may hold, with its limits and its messages.
+"""The kinds of values that a field of a request may hold: how each is read, and what is said about a wrong one.
 
-An endpoint's parameter is annotated with one of the types at the end of this module::
-
-    def create(ctx: Context, name: ExperimentName, tags: ExperimentTags = ()) -> dict:
-
-``binding`` reads the annotation once per route. A parameter without a default is required: absent, null and empty
-are refused. Everything here is decidable from the request alone; limits are MLflow's (wire-rules, section 4), lengths
-are in characters. Scalars may come as strings (queries, Java, R). What MLflow would store wrongly is refused.
+``fields`` makes the types of arguments out of these.
 """
 
 import os
 import re
 from functools import lru_cache
-from operator import itemgetter
-from typing import Annotated, Any, Callable, Dict, Iterable, List, Mapping, NoReturn, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, Sequence, Tuple, Type
 
-from trackd import entities
-from trackd.errors import InvalidParameterValue
+from trackd.errors import BadRequest, InvalidParameterValue
 
 INT32 = (-(2**31), 2**31 - 1)
 INT64 = (-(2**63), 2**63 - 1)
@@ -252,7 +244,17 @@ class Items(Field):
 
 
 class Unique(Items):
-    """A list of records with a key in front, no key twice."""
+    """A list of records with a key in front, no key twice. ``error`` is what MLflow answers to that."""
+
+    def __init__(
+        self,
+        item: Field,
+        limit: Optional[int] = None,
+        noun: str = "items",
+        error: Type[InvalidParameterValue] = BadRequest,
+    ) -> None:
+        super().__init__(item, limit, noun)
+        self.error = error
 
     def read(self, value: Any, name: str) -> List[Any]:
         items = super().read(value, name)
@@ -261,7 +263,7 @@ class Unique(Items):
             for index, item in enumerate(items):
                 first = seen.setdefault(item[0], index)
                 if first != index:
-                    raise InvalidParameterValue(
+                    raise self.error(
                         f"{name}[{first}] and {name}[{index}] have the same key {shown(item[0])}; send each key once."
                     )
         return items
@@ -323,142 +325,3 @@ class Record(Field):
         if type(value) is not dict:
             refuse(name, value, "an object")
         return self.make(*read_slots(self.slots, value, name + "."))
-
-
-class MetricItems(Items):
-    """Points of metrics. The four plain fields in their plain types are read here, anything else by the record.
-
-    A request may hold a thousand points, and 150,000 a second are the budget for all that is done with them.
-    """
-
-    _plain = staticmethod(itemgetter("key", "value", "timestamp", "step"))
-
-    def read(self, value: Any, name: str) -> List[entities.Metric]:
-        if type(value) is not list or len(value) > (self.limit or 0):
-            return super().read(value, name)
-        plain, problem, high = self._plain, key_problem, INT64[1]
-        new, metric = tuple.__new__, entities.Metric
-        points = []
-        for item in value:
-            if type(item) is dict and len(item) == 4:
-                try:
-                    key, number, time, step = plain(item)
-                except KeyError:
-                    pass  # Other names than the four: not a plain point.
-                else:
-                    if (
-                        type(number) is float
-                        and type(time) is int
-                        and 0 <= time <= high
-                        and type(step) is int
-                        and -high <= step <= high
-                        and type(key) is str
-                        and 0 < len(key) <= 250
-                        and not problem(key)
-                        and -LARGEST <= number <= LARGEST
-                    ):
-                        points.append(new(metric, (key, number, time, step, None, None, None, None)))
-                        continue
-            where = f"{name}[{len(points)}]"
-            if item is None:
-                missing(where)
-            points.append(self.item.read(item, where))
-        return points
-
-
-def _tags(key: Field, value: Field) -> Record:
-    return Record(entities.Tag, key=key, value=(value, ""))
-
-
-_KEY_FIELD, _RUN_TAG_VALUE, _PARAM_VALUE = Key(), CutText(8000), CutText(6000)
-_EXPERIMENT_TAG_VALUE = Text(20000)
-_TIMESTAMP = Integer(0, INT64[1], "milliseconds since 1970 as a whole number, 0 or more")
-_TIME = Integer(*INT64, "milliseconds since 1970 as a whole number of 64 bits")
-_STEP = Integer(*INT64, "a whole number of 64 bits")
-_MODEL_ID = Identifier(blank=None)
-_DATASET_NAME, _DATASET_DIGEST = Text(500), Text(36)
-_METRIC = Record(
-    entities.Metric,
-    key=_KEY_FIELD,
-    value=Double(),
-    timestamp=_TIMESTAMP,
-    step=(_STEP, 0),
-    model_id=(_MODEL_ID, None),
-    dataset_name=(Text(500, blank=None), None),
-    dataset_digest=(Text(36, blank=None), None),
-)
-_DATASET = Record(
-    entities.Dataset,
-    name=_DATASET_NAME,
-    digest=_DATASET_DIGEST,
-    source_type=(Text(), ""),
-    source=(Text(65535), ""),
-    schema=(Text(1048575), None),
-    profile=(Text(16777215), None),
-)
-_DATASET_INPUT = Record(
-    entities.DatasetInput,
-    dataset=_DATASET,
-    tags=(Unique(Record(entities.Tag, key=Text(255), value=(Text(500), ""))), ()),
-)
-
-# The types of arguments. Those with Optional have None as their default in signatures.
-
-ExperimentId = Annotated[str, ExperimentNumber()]
-ExperimentIds = Annotated[Sequence[str], Items(ExperimentNumber())]
-DatasetExperimentIds = Annotated[Sequence[str], Items(ExperimentNumber(), 20, "experiment ids")]
-ExperimentName = Annotated[str, Text(500)]
-ArtifactLocation = Annotated[Optional[str], Text(blank=None)]
-ExperimentTagValue = Annotated[str, _EXPERIMENT_TAG_VALUE]
-ExperimentTags = Annotated[Sequence[entities.Tag], Unique(_tags(_KEY_FIELD, _EXPERIMENT_TAG_VALUE))]
-ViewType = Annotated[str, Choice(entities.VIEW_TYPE)]
-
-#: A run's id; not checked beyond being there, because an odd one is 404 like any that is not there.
-RunId = Annotated[str, Text()]
-#: The same, which may also come as ``run_uuid``, its name of old.
-RunIdOrUuid = Annotated[str, Text(aliases=("run_uuid",))]
-#: The same, where MLflow answers 400 to one of the wrong form.
-CheckedRunId = Annotated[str, Identifier()]
-RunIds = Annotated[Sequence[str], Items(Text(), 100, "run ids")]
-RunName = Annotated[Optional[str], Text(blank=None)]
-RunStatus = Annotated[Optional[str], Choice(entities.RUN_STATUS)]
-UserId = Annotated[str, Text()]
-Time = Annotated[Optional[int], _TIME]
-#: The key of something to be set.
-SetKey = Annotated[str, _KEY_FIELD]
-#: The key of something to be found; an odd one is not there.
-Lookup = Annotated[str, Text()]
-TagValue = Annotated[str, _RUN_TAG_VALUE]
-NewRunTags = Annotated[Sequence[entities.Tag], Unique(_tags(_KEY_FIELD, _RUN_TAG_VALUE))]
-RunTags = Annotated[Sequence[entities.Tag], Items(_tags(_KEY_FIELD, _RUN_TAG_VALUE), 100, "tags")]
-ParamValue = Annotated[str, _PARAM_VALUE]
-Params = Annotated[
-    Sequence[entities.Param], Unique(Record(entities.Param, key=_KEY_FIELD, value=(_PARAM_VALUE, "")), 100, "params")
-]
-MetricValue = Annotated[float, Double()]
-Timestamp = Annotated[int, _TIMESTAMP]
-Step = Annotated[int, _STEP]
-Metrics = Annotated[Sequence[entities.Metric], MetricItems(_METRIC, 1000, "metrics")]
-ModelId = Annotated[Optional[str], _MODEL_ID]
-DatasetName = Annotated[Optional[str], Text(500, blank=None)]
-DatasetDigest = Annotated[Optional[str], Text(36, blank=None)]
-DatasetInputs = Annotated[Sequence[entities.DatasetInput], Items(_DATASET_INPUT, 1000, "datasets")]
-ModelInputs = Annotated[Sequence[entities.ModelInput], Items(Record(entities.ModelInput, model_id=Identifier()))]
-ModelOutputs = Annotated[
-    Sequence[entities.ModelOutput], Items(Record(entities.ModelOutput, model_id=Identifier(), step=(_STEP, 0)))
-]
-ModelJson = Annotated[str, Text()]
-
-Filter = Annotated[str, Text()]
-OrderBy = Annotated[Sequence[str], Items(Text())]
-PageToken = Annotated[Optional[str], Text(blank=None)]
-PageSize = Annotated[int, Integer(1, 50000)]
-HistorySize = Annotated[Optional[int], Integer(1, INT32[1])]
-BulkSize = Annotated[int, Integer(0, INT64[1])]
-IntervalSize = Annotated[int, Integer(1, 2500)]
-StepBound = Annotated[Optional[int], Integer(*INT64, "a whole number of 64 bits")]
-
-
-def unique(values: Iterable[str]) -> List[str]:
-    """The values in their order, each once."""
-    return list(dict.fromkeys(values))
