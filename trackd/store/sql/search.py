@@ -109,12 +109,16 @@ _EXPERIMENTS = _Source(
 
 
 class _Column(NamedTuple):
-    """A sort column. ``types`` are those of its values in a cursor; ``nullable`` ones may be missing, which is last."""
+    """A sort column. ``types`` are those of its values in a cursor; ``nullable`` ones may be missing, which is last.
+
+    ``indexed``: there may be an index that has it.
+    """
 
     expression: str
     ascending: bool
     nullable: bool
     types: Tuple[type, ...]
+    indexed: bool = False
 
 
 def select_runs(
@@ -163,31 +167,47 @@ def _statement(
     cursor: Cursor,
 ) -> Statement:
     where = _Where(source)
-    columns: List[_Column] = []
-    conditions = [among, _STAGES[view_type]]
+    condition = f"{among} AND {_STAGES[view_type]}"
     parameters: List[Any] = list(among_parameters)
     if clause is not None:
-        conditions.append(where.text(clause))
+        condition += f" AND {where.text(clause)}"
         parameters += where.parameters
-    for item in source.schema.complete(order):
-        columns += _columns(where, item)
-    if cursor.after is not None:
-        _check(cursor.after, columns)
-        text, values = _after(cursor.after, columns)
-        conditions.append(f"({text})")
-        parameters += values
+    columns = [column for item in source.schema.complete(order) for column in _columns(where, item)]
     names = [f"c{number}" for number in range(len(columns))]
     ordering = ", ".join(map(_term, names, columns))
     sort_key = ", ".join(f"{column.expression} AS {name}" for name, column in zip(names, columns))
+    select = f"SELECT r.{source.id} AS id, {sort_key} FROM {source.table} r{where.joins()} WHERE {condition}"
+    parameters = where.join_keys() + parameters
+    if cursor.after is None:
+        inner, parameters = f"{select} ORDER BY {ordering} LIMIT ? OFFSET ?", parameters + [limit + 1, cursor.offset]
+    else:
+        _check(cursor.after, columns)
+        inner, parameters = _rest(select, parameters, ordering, cursor.after, columns, limit + 1)
     sql = (
-        f"SELECT {', '.join(source.columns)}, {', '.join('k.' + name for name in names)} FROM ("
-        f"SELECT r.{source.id} AS id, {sort_key} FROM {source.table} r{where.joins()}"
-        f" WHERE {' AND '.join(conditions)} ORDER BY {ordering} LIMIT ? OFFSET ?"
-        f") k CROSS JOIN {source.table} r ON r.{source.id} = k.id ORDER BY {ordering}"
+        f"SELECT {', '.join(source.columns)}, {', '.join('k.' + name for name in names)}"
+        f" FROM ({inner}) k CROSS JOIN {source.table} r ON r.{source.id} = k.id ORDER BY {ordering}"
     )
-    skip = cursor.offset if cursor.after is None else 0
-    parameters = where.join_keys() + parameters + [limit + 1, skip]
     return Statement(sql, parameters, len(source.columns), limit, cursor.offset)
+
+
+def _rest(
+    select: str, parameters: List[Any], ordering: str, after: Sequence[Any], columns: Sequence[_Column], count: int
+) -> Tuple[str, List[Any]]:
+    """What of ``select`` comes after the cursor, in order, ``count`` rows of it.
+
+    Where the first column can be read from an index, its values and what has none are asked for apart: so SQLite begins
+    at the cursor's place in the index, and comes to the second part only if the first has not filled the page.
+    """
+    text, values = _after(after, columns)
+    first = columns[0]
+    if not first.indexed or after[0] is None:
+        return f"{select} AND ({text}) ORDER BY {ordering} LIMIT ?", parameters + values + [count]
+    bound = f"{first.expression} {'>=' if first.ascending else '<='} ?"
+    return (
+        f"SELECT * FROM ({select} AND {bound} AND ({text}) ORDER BY {ordering} LIMIT ?) UNION ALL"
+        f" SELECT * FROM ({select} AND {first.expression} IS NULL ORDER BY {ordering} LIMIT ?) LIMIT ?",
+        parameters + [after[0]] + values + [count] + parameters + [count, count],
+    )
 
 
 def _term(name: str, column: _Column) -> str:
@@ -238,7 +258,7 @@ class _Where:
     def _comparison(self, comparison: Comparison, wanted: bool) -> str:
         kind, key, operator, value = comparison
         if kind == DATASET:
-            return ("" if wanted else "NOT ") + self._dataset(comparison)
+            return f"r.{self.source.id} {'IN' if wanted else 'NOT IN'} {self._runs_with_dataset(comparison)}"
         if kind == ATTRIBUTE:
             condition = self._compare(self._attribute(key), operator, value)
             return condition if wanted else f"({condition}) IS NOT TRUE"
@@ -256,19 +276,23 @@ class _Where:
         column = f"r.{self.source.renamed.get(name, name)}"
         return f"CAST({column} AS TEXT)" if self.source.schema.attribute_type(name) == ID else column
 
-    def _dataset(self, comparison: Comparison) -> str:
-        text = (
-            "EXISTS (SELECT 1 FROM inputs i CROSS JOIN datasets d ON d.dataset_uuid = i.source_id{tag}"
-            " WHERE i.destination_type = 'RUN' AND i.destination_id = r.run_uuid AND i.source_type = 'DATASET'"
-            " AND {what})"
-        )
+    def _runs_with_dataset(self, comparison: Comparison) -> str:
+        # Few datasets are shared by many runs, so what matches is looked up once. The + keeps SQLite from an index that
+        # begins with the type, which nearly all rows have in common.
         if comparison.key == "context":
             condition = self._compare("t.value", comparison.operator, comparison.value)
-            tag = f" CROSS JOIN input_tags t ON t.input_uuid = i.input_uuid AND t.name = '{CONTEXT_TAG}'"
-            return text.format(tag=tag, what=condition)
-        # The key is one of the two that the schema lists.
+            return (
+                "(SELECT i.destination_id FROM input_tags t CROSS JOIN inputs i ON i.input_uuid = t.input_uuid"
+                f" WHERE t.name = '{CONTEXT_TAG}' AND {condition}"
+                " AND +i.source_type = 'DATASET' AND +i.destination_type = 'RUN')"
+            )
+        # The key is one of the two others that the schema lists.
         column = {"name": "d.name", "digest": "d.digest"}[comparison.key]
-        return text.format(tag="", what=self._compare(column, comparison.operator, comparison.value))
+        return (
+            "(SELECT i.destination_id FROM datasets d CROSS JOIN inputs i"
+            " ON i.source_type = 'DATASET' AND i.source_id = d.dataset_uuid AND i.destination_type = 'RUN'"
+            f" WHERE {self._compare(column, comparison.operator, comparison.value)})"
+        )
 
     def _compare(self, column: str, operator: str, value: Any) -> str:
         if operator == "LIKE":
@@ -299,7 +323,7 @@ def _columns(where: _Where, order: Order) -> List[_Column]:
         name, value_type = order.key, source.schema.attribute_type(order.key)
         column = f"r.{source.renamed.get(name, name)}"
         types: Tuple[type, ...] = (str,) if value_type == TEXT else (int, float)
-        return [_Column(column, order.ascending, name != source.schema.id, types)]
+        return [_Column(column, order.ascending, name != source.schema.id, types, column == "r.start_time")]
     alias = where.alias(order.kind, order.key)
     if order.kind != METRIC:
         return [_Column(f"{alias}.value", order.ascending, True, (str,))]
