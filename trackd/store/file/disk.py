@@ -10,7 +10,7 @@ import os
 import stat
 import sys
 from contextlib import suppress
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import Callable, List, NamedTuple, Optional, Sequence
 
 from trackd.errors import PermissionDenied, ResourceDoesNotExist, StorageFull, TrackdError
 from trackd.store.file.layout import TEMPORARY
@@ -84,43 +84,11 @@ def apply(root: str, changes: List[Change], replay: bool = False) -> Applied:
     return applied
 
 
-def resume(root: str, transactions: Sequence[List[Change]]) -> None:
-    """Finish what was committed before the last end: apply all changes again, in their order.
-
-    A folder that moves may have moved already, and the changes before its move name its old place. They are done where
-    it is now, and of several moves of one folder only the last counts.
-    """
-    places: Dict[str, str] = {}
-    final: Dict[str, str] = {}
-    for changes in transactions:
-        for change in changes:
-            if change.kind == MOVE:
-                places[change.folder], places[change.name] = change.name, change.folder
-                final[change.folder] = final[change.name] = change.name
-    for changes in transactions:
-        located = []
-        for change in changes:
-            target = final.get(change.folder, "") if change.kind == MOVE else ""
-            change = _locate(root, change, places)
-            if change.kind != MOVE or (change.name == target and change.folder != target):
-                located.append(change)
-        apply(root, located, replay=True)
-
-
-def _locate(root: str, change: Change, places: Dict[str, str]) -> Change:
-    """The change, below the folder's other place if it is there and not here."""
-    for here, there in places.items():
-        if change.folder == here or change.folder.startswith(here + "/"):
-            if not os.path.isdir(f"{root}/{here}") and os.path.isdir(f"{root}/{there}"):
-                return change._replace(folder=there + change.folder[len(here) :])
-    return change
-
-
 def replay(root: str, transactions: Sequence[List[Change]]) -> None:
     """Do again, in order, what was committed before the last end; some of it, or all, may have been done.
 
-    Changes are done in order, so if a folder is where a transaction was to move it, that one and all before it are done:
-    doing them again would make the folder anew where it was before. A folder that is gone is left so.
+    Changes are done in order, so if a folder is where a transaction was to move it, that one and all before it are
+    done: doing them again would make the folder anew where it was before. A folder that is gone is left so.
     """
     first = 0
     for number, changes in enumerate(transactions, 1):
@@ -129,7 +97,8 @@ def replay(root: str, transactions: Sequence[List[Change]]) -> None:
                 first = first if os.path.isdir(f"{root}/{change.folder}") else number
     for changes in transactions[first:]:
         made = {change.folder for change in changes if change.kind == MAKE}
-        apply(root, [one for one in changes if one.folder in made or os.path.isdir(f"{root}/{one.folder}")], replay=True)
+        there = [one for one in changes if one.folder in made or os.path.isdir(f"{root}/{one.folder}")]
+        apply(root, there, replay=True)
 
 
 def _make(folder: str, change: Change, number: int, applied: Applied, replay: bool) -> None:

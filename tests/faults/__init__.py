@@ -1,0 +1,1 @@
+"""What happens to a folder, and to the answers, when things go wrong."""
