@@ -196,16 +196,18 @@ def _rest(
     """What of ``select`` comes after the cursor, in order, ``count`` rows of it.
 
     Where the first column can be read from an index, its values and what has none are asked for apart: so SQLite begins
-    at the cursor's place in the index, and comes to the second part only if the first has not filled the page.
+    at the cursor's place in the index, and comes to the second part only if the first has not filled the page. The + there
+    keeps it from reading a whole table in the order of its id when there is no such index.
     """
     text, values = _after(after, columns)
     first = columns[0]
     if not first.indexed or after[0] is None:
         return f"{select} AND ({text}) ORDER BY {ordering} LIMIT ?", parameters + values + [count]
+    unindexed = ", ".join(f"+{term}" for term in ordering.split(", "))
     bound = f"{first.expression} {'>=' if first.ascending else '<='} ?"
     return (
         f"SELECT * FROM ({select} AND {bound} AND ({text}) ORDER BY {ordering} LIMIT ?) UNION ALL"
-        f" SELECT * FROM ({select} AND {first.expression} IS NULL ORDER BY {ordering} LIMIT ?) LIMIT ?",
+        f" SELECT * FROM ({select} AND {first.expression} IS NULL ORDER BY {unindexed} LIMIT ?) LIMIT ?",
         parameters + [after[0]] + values + [count] + parameters + [count, count],
     )
 
