@@ -6,30 +6,20 @@ import os
 import socket
 import threading
 import time
+from pathlib import Path
+from typing import Any, Tuple
 
 import pytest
 
+from tests.web.wire import GET, Serve, chunked, post
 from trackd.errors import TrackdError
-from trackd.web.message import FileBody, Response
+from trackd.web.message import FileBody, Request, Response
 from trackd.web.server import Server
-
-GET = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
-
-
-def post(body: bytes, *fields: bytes, path: bytes = b"/a") -> bytes:
-    lines = [b"POST " + path + b" HTTP/1.1", b"Host: h", b"Content-Length: %d" % len(body), *fields]
-    return b"\r\n".join(lines) + b"\r\n\r\n" + body
-
-
-def chunked(*lines: bytes, path: bytes = b"/a") -> bytes:
-    head = b"POST " + path + b" HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
-    return head + b"".join(lines)
-
 
 # Requests
 
 
-def test_a_request_arrives_as_it_was_sent(serve):
+def test_a_request_arrives_as_it_was_sent(serve: Serve) -> None:
     running = serve()
     answer = running.ask(
         b"POST /a%20b/%C3%A9?x=%31&y HTTP/1.1\r\nHost: h:1\r\nX-One:  1 \r\nx-one: 2\r\nContent-Length: 2\r\n\r\nhi"
@@ -45,7 +35,7 @@ def test_a_request_arrives_as_it_was_sent(serve):
     assert answer.status == 200
 
 
-def test_every_request_has_its_own_id(serve):
+def test_every_request_has_its_own_id(serve: Serve) -> None:
     running = serve()
     with running.connect() as wire:
         for _ in range(3):
@@ -53,8 +43,8 @@ def test_every_request_has_its_own_id(serve):
     assert len({request.id for request in running.requests}) == 3
 
 
-def test_what_a_route_does_to_its_headers_is_not_seen_by_the_next_request(serve):
-    def handle(request):
+def test_what_a_route_does_to_its_headers_is_not_seen_by_the_next_request(serve: Serve) -> None:
+    def handle(request: Request) -> Response:
         seen = "x" in request.headers
         request.headers["x"] = "changed"
         return Response(200, str(seen).encode())
@@ -77,12 +67,12 @@ def test_what_a_route_does_to_its_headers_is_not_seen_by_the_next_request(serve)
         (b"/?", "/", "", "h"),
     ],
 )
-def test_targets_are_split_and_decoded_once(serve, target, path, query, host):
+def test_targets_are_split_and_decoded_once(serve: Serve, target: bytes, path: str, query: str, host: str) -> None:
     seen = serve().ask(b"GET " + target + b" HTTP/1.1\r\nHost: h\r\n\r\n").json
     assert (seen["path"], seen["query"], seen["headers"]["host"]) == (path, query, host)
 
 
-def test_a_request_may_come_in_single_bytes(serve):
+def test_a_request_may_come_in_single_bytes(serve: Serve) -> None:
     running = serve()
     with running.connect() as wire:
         for message in (post(b"first"), post(b"second"), GET):
@@ -92,7 +82,7 @@ def test_a_request_may_come_in_single_bytes(serve):
     assert [request.body for request in running.requests] == [b"first", b"second", b""]
 
 
-def test_head_and_body_may_come_apart(serve):
+def test_head_and_body_may_come_apart(serve: Serve) -> None:
     running = serve()
     with running.connect() as wire:
         for _ in range(3):
@@ -103,7 +93,7 @@ def test_head_and_body_may_come_apart(serve):
 
 
 @pytest.mark.parametrize("size", [0, 1, 16 * 1024, 300_000, 3_000_000])
-def test_bodies_of_any_size_below_the_limit_arrive_whole(serve, size):
+def test_bodies_of_any_size_below_the_limit_arrive_whole(serve: Serve, size: int) -> None:
     running = serve()
     body = os.urandom(size)
     with running.connect() as wire:
@@ -112,7 +102,7 @@ def test_bodies_of_any_size_below_the_limit_arrive_whole(serve, size):
     assert [request.body == body for request in running.requests] == [True, True]
 
 
-def test_pipelined_requests_are_answered_in_order(serve):
+def test_pipelined_requests_are_answered_in_order(serve: Serve) -> None:
     running = serve(lambda request: Response(200, request.path.encode() + b" " + request.body))
     messages = [post(b"b" * number, path=b"/%d" % number) for number in range(50)]
     with running.connect() as wire:
@@ -120,7 +110,7 @@ def test_pipelined_requests_are_answered_in_order(serve):
         assert [wire.answer().body for _ in messages] == [b"/%d " % n + b"b" * n for n in range(50)]
 
 
-def test_a_pipelined_request_that_is_wrong_ends_the_connection_after_the_answers_before_it(serve):
+def test_a_pipelined_request_that_is_wrong_ends_the_connection_after_the_answers_before_it(serve: Serve) -> None:
     running = serve()
     with running.connect() as wire:
         wire.send(GET + GET + b"GET /a b HTTP/1.1\r\n\r\n" + GET)
@@ -129,14 +119,14 @@ def test_a_pipelined_request_that_is_wrong_ends_the_connection_after_the_answers
     assert len(running.requests) == 2
 
 
-def test_empty_lines_before_a_request_are_skipped(serve):
+def test_empty_lines_before_a_request_are_skipped(serve: Serve) -> None:
     with serve().connect() as wire:
         assert wire.send(b"\r\n", b"\r", b"\n" + GET).answer().status == 200
         assert wire.send(post(b"x") + b"\r\n" + GET).answer().status == 200
         assert wire.answer().status == 200
 
 
-def test_a_client_may_close_its_side_after_the_request(serve):
+def test_a_client_may_close_its_side_after_the_request(serve: Serve) -> None:
     with serve().connect() as wire:
         wire.send(GET)
         wire.socket.shutdown(socket.SHUT_WR)
@@ -147,7 +137,7 @@ def test_a_client_may_close_its_side_after_the_request(serve):
 # Connections
 
 
-def test_connections_stay_open_unless_the_client_says_otherwise(serve):
+def test_connections_stay_open_unless_the_client_says_otherwise(serve: Serve) -> None:
     running = serve()
     with running.connect() as wire:
         for _ in range(3):
@@ -157,7 +147,7 @@ def test_connections_stay_open_unless_the_client_says_otherwise(serve):
         assert wire.ended()
 
 
-def test_http_1_0_closes_unless_the_client_asks_to_keep(serve):
+def test_http_1_0_closes_unless_the_client_asks_to_keep(serve: Serve) -> None:
     running = serve()
     with running.connect() as wire:
         answer = wire.send(b"GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n").answer()
@@ -167,7 +157,7 @@ def test_http_1_0_closes_unless_the_client_asks_to_keep(serve):
         assert wire.ended()
 
 
-def test_a_connection_is_served_again_after_it_was_parked(serve):
+def test_a_connection_is_served_again_after_it_was_parked(serve: Serve) -> None:
     running = serve(linger_time=0.05)
     with running.connect() as wire:
         for _ in range(3):
@@ -178,7 +168,7 @@ def test_a_connection_is_served_again_after_it_was_parked(serve):
 # Responses
 
 
-def test_a_response_has_date_length_type_and_a_short_server_name(serve):
+def test_a_response_has_date_length_type_and_a_short_server_name(serve: Serve) -> None:
     answer = serve(lambda request: Response(201, b"abc", "text/plain", [("X-A", "1"), ("ETag", '"e"')])).ask(GET)
     assert (answer.status, answer.body) == (201, b"abc")
     assert answer.headers["content-length"] == "3"
@@ -189,7 +179,7 @@ def test_a_response_has_date_length_type_and_a_short_server_name(serve):
     assert abs(time.time() - calendar.timegm(date)) < 60
 
 
-def test_head_is_answered_with_the_length_and_without_the_body(serve):
+def test_head_is_answered_with_the_length_and_without_the_body(serve: Serve) -> None:
     with serve(lambda request: Response(200, b"abc")).connect() as wire:
         answer = wire.send(b"HEAD / HTTP/1.1\r\nHost: h\r\n\r\n").answer(body=False)
         assert answer.headers["content-length"] == "3"
@@ -197,7 +187,7 @@ def test_head_is_answered_with_the_length_and_without_the_body(serve):
 
 
 @pytest.mark.parametrize("status", [204, 304])
-def test_statuses_without_a_body_have_none(serve, status):
+def test_statuses_without_a_body_have_none(serve: Serve, status: int) -> None:
     with serve(lambda request: Response(status, b"never sent")).connect() as wire:
         for _ in range(2):
             answer = wire.send(GET).answer()
@@ -205,7 +195,7 @@ def test_statuses_without_a_body_have_none(serve, status):
             assert "content-length" not in answer.headers
 
 
-def test_a_small_response_leaves_in_one_piece(serve):
+def test_a_small_response_leaves_in_one_piece(serve: Serve) -> None:
     with serve(lambda request: Response(200, b"x" * 1000)).connect() as wire:
         for _ in range(20):
             wire.send(GET)
@@ -213,7 +203,7 @@ def test_a_small_response_leaves_in_one_piece(serve):
             assert data.endswith(b"\r\n\r\n" + b"x" * 1000)
 
 
-def test_a_large_response_waits_for_a_client_that_reads_late(serve):
+def test_a_large_response_waits_for_a_client_that_reads_late(serve: Serve) -> None:
     running = serve(lambda request: Response(200, b"x" * 30_000_000), send_time=0.01)
     with running.connect() as wire:
         wire.send(GET + GET)
@@ -223,8 +213,8 @@ def test_a_large_response_waits_for_a_client_that_reads_late(serve):
         assert len(wire.answer().body) == 30_000_000
 
 
-def test_an_exception_is_a_plain_500_and_a_traceback_in_the_log(serve, caplog):
-    def handle(request):
+def test_an_exception_is_a_plain_500_and_a_traceback_in_the_log(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    def handle(request: Request) -> Response:
         raise KeyError("secret")
 
     with serve(handle).connect() as wire:
@@ -238,17 +228,19 @@ def test_an_exception_is_a_plain_500_and_a_traceback_in_the_log(serve, caplog):
 
 
 @pytest.mark.parametrize("field", [("X", "a\r\nSet-Cookie: b"), ("X\r\nY", "a"), ("X", "a\nb"), ("X", "a\rb")])
-def test_a_response_field_cannot_smuggle_another(serve, field, caplog):
+def test_a_response_field_cannot_smuggle_another(
+    serve: Serve, field: Tuple[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
     with serve(lambda request: Response(200, b"", headers=[field])).connect() as wire:
         wire.send(GET)
         assert wire.ended()
     assert "line end" in caplog.text
 
 
-def test_a_client_that_goes_away_is_no_news(serve, caplog):
+def test_a_client_that_goes_away_is_no_news(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     gone = threading.Event()
 
-    def handle(request):
+    def handle(request: Request) -> Response:
         gone.wait(5)
         return Response(200, b"x" * 10_000_000)
 
@@ -267,16 +259,16 @@ def test_a_client_that_goes_away_is_no_news(serve, caplog):
 
 
 @pytest.fixture
-def content(tmp_path):
+def content(tmp_path: Path) -> Path:
     path = tmp_path / "file"
     path.write_bytes(bytes(range(256)) * 20_000)
     return path
 
 
-def test_a_part_of_a_file_is_sent_and_the_file_closed(serve, content):
+def test_a_part_of_a_file_is_sent_and_the_file_closed(serve: Serve, content: Path) -> None:
     files = []
 
-    def handle(request):
+    def handle(request: Request) -> Response:
         files.append(open(content, "rb"))
         return Response(206, content_type="x/y", file=FileBody(files[-1], 256, 1_000_000))
 
@@ -291,7 +283,9 @@ def test_a_part_of_a_file_is_sent_and_the_file_closed(serve, content):
 
 
 @pytest.mark.parametrize("how", ["no sendfile", "no descriptor"])
-def test_a_file_is_copied_where_the_system_cannot_send_it(serve, content, how, monkeypatch):
+def test_a_file_is_copied_where_the_system_cannot_send_it(
+    serve: Serve, content: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if how == "no sendfile":
         monkeypatch.setattr("trackd.web.connection._sendfile", None)
         running = serve(lambda request: Response(file=FileBody(open(content, "rb"), 10, 5_000_000)), send_time=0.01)
@@ -304,16 +298,15 @@ def test_a_file_is_copied_where_the_system_cannot_send_it(serve, content, how, m
         assert len(wire.send(GET).answer().body) == 5_000_000
 
 
-def test_an_empty_part_of_a_file_is_an_empty_body(serve, content):
+def test_an_empty_part_of_a_file_is_an_empty_body(serve: Serve, content: Path) -> None:
     with serve(lambda request: Response(file=FileBody(open(content, "rb"), 5, 0))).connect() as wire:
         assert wire.send(GET).answer().body == b""
         assert wire.send(GET).answer().body == b""
 
 
-def test_a_file_waits_for_a_client_that_reads_late_and_holds_no_thread(serve, tmp_path):
+def test_a_file_waits_for_a_client_that_reads_late_and_holds_no_thread(serve: Serve, tmp_path: Path) -> None:
     path = tmp_path / "large"
-    with open(path, "wb") as file:
-        file.truncate(30_000_000)
+    path.write_bytes(b"x" * 30_000_000)
     running = serve(
         lambda request: (
             Response(file=FileBody(open(path, "rb"), 0, 30_000_000)) if request.path == "/a" else Response()
@@ -329,7 +322,7 @@ def test_a_file_waits_for_a_client_that_reads_late_and_holds_no_thread(serve, tm
             assert len(wire.answer().body) == 30_000_000
 
 
-def test_a_file_that_became_shorter_ends_the_connection(serve, content):
+def test_a_file_that_became_shorter_ends_the_connection(serve: Serve, content: Path) -> None:
     with serve(lambda request: Response(file=FileBody(open(content, "rb"), 5_000_000, 1_000_000))).connect() as wire:
         wire.send(GET).until(b"\r\n\r\n")
         received = b""
@@ -341,10 +334,9 @@ def test_a_file_that_became_shorter_ends_the_connection(serve, content):
     assert len(received) < 1_000_000
 
 
-def test_the_file_is_closed_when_the_client_goes_away(serve, tmp_path):
+def test_the_file_is_closed_when_the_client_goes_away(serve: Serve, tmp_path: Path) -> None:
     path = tmp_path / "large"
-    with open(path, "wb") as file:
-        file.truncate(100_000_000)
+    path.write_bytes(b"x" * 100_000_000)
     file = open(path, "rb")
     running = serve(lambda request: Response(file=FileBody(file, 0, 100_000_000)), send_time=0.01)
     with running.connect() as wire:
@@ -356,7 +348,7 @@ def test_the_file_is_closed_when_the_client_goes_away(serve, tmp_path):
 # Expect: 100-continue
 
 
-def test_a_wanted_body_is_asked_for(serve):
+def test_a_wanted_body_is_asked_for(serve: Serve) -> None:
     with serve().connect() as wire:
         wire.send(b"POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-Continue\r\nContent-Length: 2\r\n\r\n")
         assert wire.until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -372,17 +364,17 @@ def test_a_wanted_body_is_asked_for(serve):
         b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi",
     ],
 )
-def test_nothing_is_asked_for_that_is_there_or_never_comes(serve, message):
+def test_nothing_is_asked_for_that_is_there_or_never_comes(serve: Serve, message: bytes) -> None:
     assert serve().ask(message).status == 200
 
 
-def test_a_body_above_the_limit_is_not_asked_for(serve):
+def test_a_body_above_the_limit_is_not_asked_for(serve: Serve) -> None:
     answer = serve(body=10).ask(b"POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 11\r\n\r\n")
     assert answer.status == 413
 
 
-def test_a_streamed_body_is_asked_for_by_the_first_read(serve):
-    def handle(request):
+def test_a_streamed_body_is_asked_for_by_the_first_read(serve: Serve) -> None:
+    def handle(request: Request) -> Response:
         return Response(403) if request.path == "/stream/no" else Response(200, request.stream.read(-1))
 
     running = serve(handle)
@@ -396,7 +388,7 @@ def test_a_streamed_body_is_asked_for_by_the_first_read(serve):
         assert wire.ended()
 
 
-def test_other_expectations_are_refused(serve):
+def test_other_expectations_are_refused(serve: Serve) -> None:
     with serve().connect() as wire:
         assert wire.send(b"GET / HTTP/1.1\r\nHost: h\r\nExpect: cake\r\n\r\n").answer().status == 417
         assert wire.ended()
@@ -405,7 +397,7 @@ def test_other_expectations_are_refused(serve):
 # Chunks
 
 
-def test_chunks_are_decoded(serve):
+def test_chunks_are_decoded(serve: Serve) -> None:
     running = serve()
     body = chunked(
         b"5\r\nhello\r\n", b"00A;name=value;x\r\n0123456789\r\n", b"1 \t\r\n!\r\n", b"0\r\nTrailer: x\r\n\r\n"
@@ -416,7 +408,7 @@ def test_chunks_are_decoded(serve):
         assert wire.answer().json["method"] == "GET"
 
 
-def test_chunks_may_come_in_single_bytes(serve):
+def test_chunks_may_come_in_single_bytes(serve: Serve) -> None:
     message = chunked(b"5;a=b\r\nhello\r\n", b"3\r\n\r\n\r\r\n", b"0\r\nX: y\r\n\r\n")
     with serve().connect() as wire:
         for at in range(len(message)):
@@ -426,7 +418,7 @@ def test_chunks_may_come_in_single_bytes(serve):
 
 
 @pytest.mark.parametrize("path", [b"/a", b"/stream"])
-def test_many_chunks_make_one_body(serve, path):
+def test_many_chunks_make_one_body(serve: Serve, path: bytes) -> None:
     body = os.urandom(500_000)
     pieces = [body[at : at + 7000] for at in range(0, len(body), 7000)]
     message = chunked(*(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces), b"0\r\n\r\n", path=path)
@@ -438,10 +430,10 @@ def test_many_chunks_make_one_body(serve, path):
 # Streams
 
 
-def test_a_stream_gives_what_came_and_then_its_end(serve):
+def test_a_stream_gives_what_came_and_then_its_end(serve: Serve) -> None:
     sizes = []
 
-    def handle(request):
+    def handle(request: Request) -> Response:
         while True:
             piece = request.stream.read(100_000)
             sizes.append(len(piece))
@@ -455,11 +447,12 @@ def test_a_stream_gives_what_came_and_then_its_end(serve):
         assert wire.send(post(b"", path=b"/stream")).answer().status == 200
 
 
-def test_a_stream_fills_a_buffer(serve):
-    def handle(request):
+def test_a_stream_fills_a_buffer(serve: Serve) -> None:
+    def handle(request: Request) -> Response:
+        stream: Any = request.stream
         buffer, total = bytearray(64 * 1024), b""
         while True:
-            count = request.stream.readinto(buffer)
+            count = stream.readinto(buffer)
             if not count:
                 return Response(200, total)
             total += buffer[:count]
@@ -473,7 +466,7 @@ def test_a_stream_fills_a_buffer(serve):
             assert wire.send(message).answer().body == body
 
 
-def test_a_body_that_nobody_reads_does_not_become_the_next_request(serve):
+def test_a_body_that_nobody_reads_does_not_become_the_next_request(serve: Serve) -> None:
     running = serve(lambda request: Response(200, b"done"))
     inner = b"GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n"
     with running.connect() as wire:
@@ -486,7 +479,7 @@ def test_a_body_that_nobody_reads_does_not_become_the_next_request(serve):
     assert [request.path for request in running.requests] == ["/stream", "/a", "/stream"]
 
 
-def test_an_answer_arrives_though_the_body_was_not_read(serve):
+def test_an_answer_arrives_though_the_body_was_not_read(serve: Serve) -> None:
     running = serve(lambda request: Response(403, b"no"))
     for _ in range(5):
         with running.connect() as wire:
@@ -502,10 +495,10 @@ def test_an_answer_arrives_though_the_body_was_not_read(serve):
         (chunked(b"11000\r\n" + b"x" * 69632 + b"\r\n5\r\nab", path=b"/stream"), "ended"),
     ],
 )
-def test_a_broken_stream_is_an_error_to_its_reader(serve, message, text):
+def test_a_broken_stream_is_an_error_to_its_reader(serve: Serve, message: bytes, text: str) -> None:
     errors = []
 
-    def handle(request):
+    def handle(request: Request) -> Response:
         try:
             request.stream.read(-1)
         except TrackdError as error:
@@ -525,7 +518,7 @@ def test_a_broken_stream_is_an_error_to_its_reader(serve, message, text):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "::1", "::"])
-def test_it_listens_where_it_is_told_and_says_on_which_port(host):
+def test_it_listens_where_it_is_told_and_says_on_which_port(host: str) -> None:
     try:
         server = Server(host, 0, lambda request: Response(200, request.client.encode()), lambda method, path: False)
     except OSError:
@@ -543,7 +536,7 @@ def test_it_listens_where_it_is_told_and_says_on_which_port(host):
         thread.join(5)
 
 
-def test_a_port_in_use_is_an_error_at_once(serve):
+def test_a_port_in_use_is_an_error_at_once(serve: Serve) -> None:
     running = serve()
     with pytest.raises(OSError):
         Server("127.0.0.1", running.address[1], running.echo, lambda method, path: False)

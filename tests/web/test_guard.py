@@ -1,6 +1,6 @@
 """The guard: which Host and Origin may do what, and the headers of every answer."""
 
-from typing import Dict, Optional
+from typing import Dict, List, Optional
 
 import pytest
 
@@ -11,7 +11,12 @@ API = "/api/2.0/mlflow/runs/create"
 AJAX = "/ajax-api/2.0/mlflow/runs/create"
 
 
-def ask(guard: Guard, host: Optional[str] = "localhost", method: str = "GET", path: str = "/", **headers: str):
+Answer = Optional[Response]
+
+
+def ask(
+    guard: Guard, host: Optional[str] = "localhost", method: str = "GET", path: str = "/", **headers: str
+) -> Answer:
     fields = {name.replace("_", "-"): value for name, value in headers.items()}
     if host is not None:
         fields["host"] = host
@@ -23,7 +28,7 @@ def answer_headers(guard: Guard, **headers: str) -> Dict[str, str]:
     return dict(guard.headers(Request("GET", "/", headers=fields)))
 
 
-def refused(response: Optional[Response]) -> bool:
+def refused(response: Answer) -> bool:
     if response is None:
         return False
     assert (response.status, response.content_type) == (403, "text/plain; charset=utf-8")
@@ -53,7 +58,7 @@ def refused(response: Optional[Response]) -> bool:
         "localhost:",
     ],
 )
-def test_by_default_this_machine_and_private_addresses_are_allowed(host):
+def test_by_default_this_machine_and_private_addresses_are_allowed(host: str) -> None:
     assert ask(Guard(), host) is None
 
 
@@ -102,7 +107,7 @@ def test_by_default_this_machine_and_private_addresses_are_allowed(host):
         "localhost:\u0661",
     ],
 )
-def test_by_default_every_other_host_is_refused(host):
+def test_by_default_every_other_host_is_refused(host: str) -> None:
     assert refused(ask(Guard(), host))
 
 
@@ -130,36 +135,36 @@ def test_by_default_every_other_host_is_refused(host):
         ("a.org, b.org", ["a.org", "b.org:1"], ["c.org", "a.org,b.org"]),
     ],
 )
-def test_configured_hosts_replace_the_default_list(pattern, allowed, other):
+def test_configured_hosts_replace_the_default_list(pattern: str, allowed: List[str], other: List[str]) -> None:
     guard = Guard(allowed_hosts=pattern)
     assert [host for host in allowed if refused(ask(guard, host))] == []
     assert [host for host in other if not refused(ask(guard, host))] == []
 
 
-def test_hosts_can_be_given_as_a_list():
+def test_hosts_can_be_given_as_a_list() -> None:
     guard = Guard(allowed_hosts=["a.org", "b.org"])
     assert ask(guard, "b.org") is None
     assert refused(ask(guard, "localhost"))
 
 
-def test_an_empty_list_of_hosts_means_the_default():
+def test_an_empty_list_of_hosts_means_the_default() -> None:
     assert ask(Guard(allowed_hosts=" , "), "localhost") is None
     assert refused(ask(Guard(allowed_hosts=""), "evil.com"))
 
 
-def test_a_star_allows_every_host_and_none():
+def test_a_star_allows_every_host_and_none() -> None:
     guard = Guard(allowed_hosts="a.org,*")
     assert ask(guard, "evil.com") is None
     assert ask(guard, None) is None
 
 
-def test_a_pattern_that_is_no_host_is_a_mistake_at_the_start():
+def test_a_pattern_that_is_no_host_is_a_mistake_at_the_start() -> None:
     with pytest.raises(ValueError, match="pattern"):
         Guard(allowed_hosts="http://a.org/")
 
 
 @pytest.mark.parametrize("prefix", ["", "/p"])
-def test_health_and_version_answer_under_any_name(prefix):
+def test_health_and_version_answer_under_any_name(prefix: str) -> None:
     guard = Guard(prefix=prefix)
     assert ask(guard, "evil.com", path=prefix + "/health") is None
     assert ask(guard, "evil.com", path=prefix + "/version") is None
@@ -185,7 +190,7 @@ def test_health_and_version_answer_under_any_name(prefix):
         "http://[::1].evil.com",
     ],
 )
-def test_a_page_of_another_site_changes_nothing(method, path, origin):
+def test_a_page_of_another_site_changes_nothing(method: str, path: str, origin: str) -> None:
     assert refused(ask(Guard(), method=method, path=path, origin=origin))
 
 
@@ -193,35 +198,35 @@ def test_a_page_of_another_site_changes_nothing(method, path, origin):
     "origin",
     ["http://localhost", "http://localhost:3000", "https://localhost:1", "http://127.0.0.1:5000", "http://[::1]:8"],
 )
-def test_pages_on_this_machine_may_change_things(origin):
+def test_pages_on_this_machine_may_change_things(origin: str) -> None:
     assert ask(Guard(), method="POST", path=API, origin=origin) is None
 
 
-def test_clients_without_an_origin_may_change_things():
+def test_clients_without_an_origin_may_change_things() -> None:
     assert ask(Guard(), method="POST", path=API) is None
 
 
-def test_our_own_page_may_change_things_under_an_address_that_is_allowed():
+def test_our_own_page_may_change_things_under_an_address_that_is_allowed() -> None:
     assert ask(Guard(), "192.168.1.5:5000", "POST", API, origin="http://192.168.1.5:5000") is None
     assert refused(ask(Guard(), "192.168.1.5:5000", "POST", API, origin="http://192.168.1.5:5001"))
 
 
-def test_our_own_page_is_not_believed_where_the_host_is_not_checked():
+def test_our_own_page_is_not_believed_where_the_host_is_not_checked() -> None:
     guard = Guard(allowed_hosts="*")
     assert refused(ask(guard, "evil.com", "POST", API, origin="http://evil.com"))
 
 
-def test_reading_and_pages_outside_the_api_are_not_a_matter_of_the_origin():
+def test_reading_and_pages_outside_the_api_are_not_a_matter_of_the_origin() -> None:
     assert ask(Guard(), method="GET", path=API, origin="https://evil.com") is None
     assert ask(Guard(), method="POST", path="/elsewhere", origin="https://evil.com") is None
     assert ask(Guard(prefix="/p"), method="POST", path=API, origin="https://evil.com") is None
 
 
-def test_the_origin_check_follows_the_prefix():
+def test_the_origin_check_follows_the_prefix() -> None:
     assert refused(ask(Guard(prefix="/p"), method="POST", path="/p" + API, origin="https://evil.com"))
 
 
-def test_configured_origins_match_exactly_or_by_wildcard():
+def test_configured_origins_match_exactly_or_by_wildcard() -> None:
     guard = Guard(cors_allowed_origins="https://app.example.com, https://*.wild.org")
     for origin in ("https://app.example.com", "https://a.wild.org", "http://localhost:1"):
         assert ask(guard, method="POST", path=API, origin=origin) is None
@@ -234,7 +239,7 @@ def test_configured_origins_match_exactly_or_by_wildcard():
         assert refused(ask(guard, method="POST", path=API, origin=origin))
 
 
-def test_a_star_allows_every_origin_without_credentials():
+def test_a_star_allows_every_origin_without_credentials() -> None:
     guard = Guard(cors_allowed_origins="*")
     assert ask(guard, method="POST", path=API, origin="https://evil.com") is None
     headers = answer_headers(guard, origin="https://evil.com")
@@ -243,32 +248,32 @@ def test_a_star_allows_every_origin_without_credentials():
     assert "Vary" not in headers
 
 
-def test_every_answer_has_the_security_headers():
+def test_every_answer_has_the_security_headers() -> None:
     expected = {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "SAMEORIGIN", "Vary": "Origin"}
     assert answer_headers(Guard()) == expected
     assert answer_headers(Guard(), origin="https://evil.com") == expected
 
 
-def test_the_frame_options_are_configured_or_left_out():
+def test_the_frame_options_are_configured_or_left_out() -> None:
     assert answer_headers(Guard(x_frame_options="deny"))["X-Frame-Options"] == "DENY"
     assert "X-Frame-Options" not in answer_headers(Guard(x_frame_options="None"))
 
 
-def test_an_allowed_origin_may_read_the_answer():
+def test_an_allowed_origin_may_read_the_answer() -> None:
     headers = answer_headers(Guard(cors_allowed_origins="https://a.org"), origin="https://a.org")
     assert headers["Access-Control-Allow-Origin"] == "https://a.org"
     assert headers["Access-Control-Allow-Credentials"] == "true"
     assert answer_headers(Guard(), origin="http://localhost:3")["Access-Control-Allow-Origin"] == "http://localhost:3"
 
 
-def test_the_headers_of_one_answer_can_be_changed_without_changing_others():
+def test_the_headers_of_one_answer_can_be_changed_without_changing_others() -> None:
     guard = Guard()
     guard.headers(Request("GET", "/")).append(("X", "y"))
     assert "X" not in answer_headers(guard)
 
 
 @pytest.mark.parametrize("path", [API, AJAX])
-def test_a_preflight_of_an_allowed_origin_says_what_may_be_sent(path):
+def test_a_preflight_of_an_allowed_origin_says_what_may_be_sent(path: str) -> None:
     response = ask(
         Guard(),
         method="OPTIONS",
@@ -284,21 +289,21 @@ def test_a_preflight_of_an_allowed_origin_says_what_may_be_sent(path):
     assert headers["Access-Control-Allow-Headers"] == "content-type, x-a"
 
 
-def test_a_preflight_of_another_origin_is_answered_without_permission():
+def test_a_preflight_of_another_origin_is_answered_without_permission() -> None:
     response = ask(Guard(), method="OPTIONS", path=API, origin="https://evil.com", access_control_request_method="POST")
     assert response is not None
     assert (response.status, response.headers) == (204, [])
 
 
-def test_options_outside_the_api_are_left_to_the_routes():
+def test_options_outside_the_api_are_left_to_the_routes() -> None:
     assert ask(Guard(), method="OPTIONS", path="/health") is None
 
 
-def test_options_with_a_wrong_host_are_refused():
+def test_options_with_a_wrong_host_are_refused() -> None:
     assert refused(ask(Guard(), "evil.com", method="OPTIONS", path=API))
 
 
-def test_a_disabled_guard_checks_nothing_and_adds_nothing():
+def test_a_disabled_guard_checks_nothing_and_adds_nothing() -> None:
     guard = Guard(disabled=True)
     assert ask(guard, "evil.com", "POST", API, origin="https://evil.com") is None
     assert answer_headers(guard, origin="http://localhost") == {}
@@ -307,7 +312,7 @@ def test_a_disabled_guard_checks_nothing_and_adds_nothing():
     assert response.status == 204
 
 
-def test_new_names_in_every_request_do_not_fill_the_memory():
+def test_new_names_in_every_request_do_not_fill_the_memory() -> None:
     guard = Guard()
     for number in range(3000):
         assert refused(ask(guard, f"h{number}.evil.com"))
@@ -317,7 +322,7 @@ def test_new_names_in_every_request_do_not_fill_the_memory():
     assert ask(guard, "localhost") is None
 
 
-def test_a_refused_host_is_logged_once(caplog):
+def test_a_refused_host_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     guard = Guard()
     for _ in range(5):
         ask(guard, "evil.com")

@@ -103,7 +103,7 @@ class Chunked:
         if len(line) > self._limit or line.translate(None, b"\r\0") != line:
             raise RequestRefused("A line of the chunked body is too long or holds a control character.")
         if self._trailer >= 0:
-            self._trailer += len(line)
+            self._trailer += len(line) + 2
             if self._trailer > self._limit:
                 raise RequestRefused("The trailer of the chunked body is too long.")
             self.done = not line

@@ -48,7 +48,7 @@ class Memory:
 class Connection:
     """A socket, what has been read from it and what is to be written to it.
 
-    * ``state``, ``deadline``, ``drained``: the selector's. ``waiting``: the worker's. ``admitted``: that of ``Workers``.
+    * ``state``, ``deadline``, ``drained``: the selector's. ``waiting``: the worker's. ``admitted``: of ``Workers``.
     * ``request``: complete, waiting for a worker. ``stream``: its body, if its route reads it itself.
     * ``keep``: stay open after the current response. ``old``: the current request speaks HTTP/1.0.
     """

@@ -97,7 +97,8 @@ class Server:
         self._wake_sender.setblocking(False)
         self._stopping = False
         self._stop_at = 0.0
-        self._starting = threading.Lock()
+        # Taken for good by who is going to call _end: serve_forever, or shutdown if that was first.
+        self._ending = threading.Lock()
         self._thread: Optional[int] = None
         self._ended = threading.Event()
         self._room = _room(limits.spare_files)
@@ -106,10 +107,9 @@ class Server:
 
     def serve_forever(self) -> None:
         """Serves until ``shutdown``; returns when all that was in flight is done, or its grace is over."""
-        with self._starting:
-            if self._stopping:
-                return
-            self._thread = threading.get_ident()
+        self._thread = threading.get_ident()
+        if not self._ending.acquire(blocking=False):
+            return
         try:
             self._selector.register(self._wake_receiver, selectors.EVENT_READ, self._woken_up)
             self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
@@ -125,16 +125,13 @@ class Server:
         """Stops accepting, closes idle connections, lets the others finish for at most ``grace`` seconds.
 
         Returns when that is done; but at once on the thread of ``serve_forever`` itself, where a signal's function
-        runs, because it would wait for itself.
+        runs, because it would wait for itself. A server that never served is closed.
         """
         self._stop_at = time.monotonic() + grace
+        self._stopping = True
         if self._thread == threading.get_ident():
-            self._stopping = True
             self._wake()
-            return
-        with self._starting:
-            self._stopping = True
-        if self._thread is None:
+        elif self._ending.acquire(blocking=False):
             self._end()
         else:
             self._wake()
@@ -188,7 +185,6 @@ class Server:
         # First read, then lower the flag, then look at what was returned: nothing is left lying.
         _quietly(self._wake_receiver.recv, 4096)
         self._woken = False
-        self._paused = False
 
     def _wake(self) -> None:
         if not self._woken:
@@ -217,14 +213,17 @@ class Server:
             self._park(connection)
 
     def _make_room(self) -> bool:
-        """Closes those that were idle for longest. If nobody is idle, accepting pauses instead: False."""
-        idle = sorted((each for each in self._parked if each.state == IDLE), key=lambda each: each.deadline)
-        for connection in idle[:_EVICTED]:
+        """Closes those that were idle for longest. If nobody is, accepting pauses instead: False."""
+        now = time.monotonic()
+        # Not those that have just come: they are about to ask.
+        latest = now + self._limits.idle_time - self._tick
+        idle = [each for each in self._parked if each.state == IDLE and each.deadline < latest]
+        for connection in sorted(idle, key=lambda each: each.deadline)[:_EVICTED]:
             self._drop(connection)
         if not idle:
             _log().warning("no room for another connection: %d are open and none is idle", len(self._connections))
             self._pause()
-            self._next_sweep = min(self._next_sweep, time.monotonic() + self._tick)
+            self._next_sweep = min(self._next_sweep, now + self._tick)
         return bool(idle)
 
     def _pause(self) -> None:
