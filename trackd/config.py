@@ -127,10 +127,10 @@ def _scheme(uri: str) -> str:
 def local_path(uri: str) -> str:
     """The path of a folder given as a path or as a ``file:`` URI (RFC 8089); ``""`` if it is on another host.
 
-    ``file:relative`` is taken as well, as MLflow does.
+    ``file:relative`` is taken as well, as MLflow does, and ``~`` is the home folder where no shell has replaced it.
     """
     if _scheme(uri) != "file":
-        return uri
+        return os.path.expanduser(uri)
     parts = urlsplit(uri)
     if parts.netloc not in ("", "localhost"):
         return ""

@@ -1,0 +1,161 @@
+"""The command line: ``trackd [server | ui | routes | check]``.
+
+What a command needs is imported when it runs, so that each starts as fast as it can. Exit codes: 0 done, 1 it could not
+be done or something is wrong with the store, 2 the command line asks for something that is not there.
+"""
+
+import os
+import sys
+from typing import TYPE_CHECKING, Callable, List, NamedTuple, Optional, Sequence, Tuple
+
+from trackd import MLFLOW_VERSION, __version__
+from trackd.arguments import UsageError, join_values, parser, read, unknown
+from trackd.config import local_path, store_uri
+
+if TYPE_CHECKING:
+    from trackd.store.base import Store
+
+
+class Command(NamedTuple):
+    """A command: what follows ``trackd``, what runs it, what it takes, and one line of help."""
+
+    name: str
+    run: Callable[[Sequence[str]], int]
+    takes: str
+    help: str
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """Run the command that the arguments name and return its exit code. Without a command it is ``server``."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _command(words)
+    except UsageError as error:
+        return _fail(str(error), 2)
+    except BrokenPipeError:
+        # Whoever read our output (head, a pager) has seen enough. The interpreter would complain at its end.
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")
+        return 1
+    except KeyboardInterrupt:
+        return _fail("stopped", 130)
+
+
+def _command(words: List[str]) -> int:
+    """Find the command and run it."""
+    if words and words[0] == "--version":
+        return _say([f"trackd {__version__} (MLflow API {MLFLOW_VERSION})"])
+    if words and words[0] == "--help":
+        return _say(overview())
+    if not words or words[0].startswith("-"):
+        return server(words)
+    for command in COMMANDS:
+        if command.name == words[0]:
+            return command.run(words[1:])
+    raise UsageError(unknown(words[0], [command.name for command in COMMANDS]).replace("argument", "command", 1))
+
+
+def overview() -> List[str]:
+    """What ``trackd --help`` prints."""
+    lines = ["trackd: an MLflow-compatible tracking server", "", "usage: trackd [command] [options]", ""]
+    for command in COMMANDS:
+        lines.append(f"  {command.name + ' ' + command.takes:22}  {command.help}")
+    lines += [f"  {'--version':22}  Print the version.", "", "Without a command it is: server. All options: "]
+    lines[-1] += "trackd server --help"
+    return lines
+
+
+def server(words: Sequence[str]) -> int:
+    """Serve until SIGTERM or SIGINT."""
+    if "--help" in join_values(words):
+        return _say([parser("trackd server", "Serve MLflow's REST API from a folder.").format_help().rstrip()])
+    config = read(words, os.environ)
+    for note in config.notes:
+        print(f"trackd: note: {note}.", file=sys.stderr)
+    from trackd.serving import CannotStart, serve
+
+    try:
+        serve(config, _say, progress)
+    except CannotStart as error:
+        return _fail(str(error), 1)
+    return 0
+
+
+def routes(words: Sequence[str]) -> int:
+    """Print every route: method, path, what it does."""
+    _positional("routes", words, 0)
+    from trackd.app import routes as all_routes
+
+    found = [(route.method, route.path, route.description) for route in all_routes()]
+    width = max(len(path) for _, path, _ in found)
+    return _say([f"{method:6} {path:{width}}  {description}" for method, path, description in found])
+
+
+def check(words: Sequence[str]) -> int:
+    """Read a store and print everything that is wrong with it; nothing is written into it."""
+    given = _positional("check", words, 1)
+    try:
+        uri = store_uri(given[0] if given else "./mlruns")
+    except ValueError as error:
+        raise UsageError(f"{given[0]!r} {error}") from None
+    if not os.path.isdir(local_path(uri)):
+        return _fail(f"there is no folder {local_path(uri)}", 1)
+    from trackd.serving import CannotStart, read_only_store
+
+    try:
+        with read_only_store(uri, progress) as store:
+            return _checked(store)
+    except CannotStart as error:
+        return _fail(str(error), 1)
+
+
+def _checked(store: "Store") -> int:
+    """Print what ``Store.check`` finds and how much there is; 1 if it found anything."""
+    from trackd.serving import counted
+
+    problems = store.check()
+    lines = [f"{problem.where}: {problem.what}" for problem in problems]
+    amount = counted(store.counts())
+    lines.append(f"{counted({'problems': len(problems)})} beside {amount}" if problems else f"ok: {amount}")
+    _say(lines)
+    return 1 if problems else 0
+
+
+def progress(done: int, total: int) -> None:
+    """Show on a terminal how far the reading of a folder is; elsewhere it would only fill a log."""
+    if sys.stderr.isatty():
+        end = "\n" if done >= total else ""
+        print(f"\rreading the folder: {done} of {total} runs", end=end, file=sys.stderr, flush=True)
+
+
+def _positional(command: str, words: Sequence[str], most: int) -> List[str]:
+    """The arguments of a command that has no flags of its own but --help; UsageError for others."""
+    for word in words:
+        if word == "--help":
+            row = next(each for each in COMMANDS if each.name == command)
+            raise SystemExit(_say([f"usage: trackd {row.name} {row.takes}".rstrip(), "", row.help]))
+        if word.startswith("-"):
+            raise UsageError(unknown(word, ["--help"]))
+    if len(words) > most:
+        raise UsageError(unknown(words[most], []))
+    return list(words)
+
+
+def _say(lines: Sequence[str]) -> int:
+    """Print lines at once (a program that starts us may wait for them in a pipe); the exit code of success."""
+    print("\n".join(lines), flush=True)
+    return 0
+
+
+def _fail(sentence: str, code: int) -> int:
+    """One sentence on stderr; returns the exit code."""
+    stop = "" if sentence.endswith("?") else "."
+    print(f"trackd: {sentence}{stop}", file=sys.stderr, flush=True)
+    return code
+
+
+COMMANDS: Tuple[Command, ...] = (
+    Command("server", server, "[options]", "Serve MLflow's REST API and keep everything in ./mlruns."),
+    Command("ui", server, "[options]", "The same as server."),
+    Command("routes", routes, "", "Print every route: method, path, what it does."),
+    Command("check", check, "[PATH or URI]", "Read a store (./mlruns) and report every problem with its path."),
+)

@@ -1,0 +1,210 @@
+"""The life of the server process: listen, open the store, say where, serve until a signal, stop cleanly."""
+
+import errno
+import os
+import signal
+import socket
+import sys
+from contextlib import contextmanager
+from types import FrameType
+from typing import Callable, Iterator, List, Mapping, Optional, Sequence
+
+from trackd import MLFLOW_VERSION, __version__
+from trackd.app import App
+from trackd.config import LONGEST_TIMEOUT, Config, local_path
+from trackd.errors import TrackdError
+from trackd.store import open_store
+from trackd.store.base import Store
+from trackd.web.server import Limits, Server
+
+Progress = Callable[[int, int], None]
+Log = Callable[[str], None]
+Say = Callable[[Sequence[str]], object]
+
+#: Seconds that requests in flight get to finish once a stop is asked for.
+GRACE = 10.0
+
+
+class CannotStart(Exception):
+    """Something outside of the program is in the way; the text is one sentence for the user, without its full stop."""
+
+
+class Stopped(BaseException):
+    """A signal asked for a stop before serving began. Not an ``Exception``: nothing may take it for a failure."""
+
+
+class Signals:
+    """SIGINT and SIGTERM as a clean stop: the first asks for it, a second ends the process at once.
+
+    Until ``server`` is set there is nothing in flight, and the first raises ``Stopped`` in the main thread.
+    """
+
+    def __init__(self) -> None:
+        self.server: Optional[Server] = None
+        self._asked = False
+
+    def install(self) -> None:
+        """Take over the signals that ask a program to stop, as far as the system has them."""
+        for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), self._stop)
+
+    def _stop(self, number: int, frame: Optional[FrameType]) -> None:
+        if self._asked:
+            os._exit(128 + number)
+        self._asked = True
+        if self.server is None:
+            raise Stopped
+        self.server.shutdown(GRACE)
+
+
+def serve(config: Config, say: Say, progress: Progress) -> None:
+    """Serve until a signal asks for a stop. ``say`` gets the lines for the user. Raises ``CannotStart``.
+
+    The port is taken before the store is opened: with the port in use, nothing is created or read in vain, and clients
+    that come while a large folder is read wait for their answer instead of being refused.
+    """
+    log_to_stderr(config.verbose)
+    signals = Signals()
+    try:
+        signals.install()
+        server = _listen(config, lambda: app)
+        try:
+            with opened(config, progress, _log_problem) as store:
+                app = _application(store, config)
+                say(first_lines(config, store, server.address[1]))
+                signals.server = server
+                server.serve_forever()
+        finally:
+            # Closes the port if serving never began; else this has been done.
+            server.shutdown(0.0)
+    except Stopped:
+        say(["stopped before serving began"])
+
+
+def _listen(config: Config, app: Callable[[], App]) -> Server:
+    """The server on its port. ``app`` is not called before ``serve_forever``."""
+    limits = Limits()
+    if config.read_timeout is not None:
+        limits = limits._replace(read_time=float(config.read_timeout or LONGEST_TIMEOUT))
+    try:
+        return Server(
+            config.host.strip("[]"),
+            config.port,
+            lambda request: app().handle(request),
+            lambda method, path: app().streams(method, path),
+            limits,
+        )
+    except (OSError, UnicodeError) as error:
+        raise CannotStart(_why_not_listening(config, error)) from None
+
+
+def _why_not_listening(config: Config, error: Exception) -> str:
+    """A sentence for what the system answered to bind."""
+    place = f"{config.host}, port {config.port}"
+    if isinstance(error, (socket.gaierror, UnicodeError)):
+        return f"the host {config.host!r} is not known; --host takes an address of this host, such as 127.0.0.1"
+    number = getattr(error, "errno", None)
+    if number == errno.EADDRINUSE:
+        return f"{place} is in use by another program; --port chooses another port (0: any that is free)"
+    if number in (errno.EACCES, errno.EPERM):
+        return f"no permission to listen on {place}; ports below 1024 often need it, --port chooses another"
+    if number == errno.EADDRNOTAVAIL:
+        return f"{config.host} is no address of this host; 0.0.0.0 stands for all of them"
+    return f"cannot listen on {place}: {getattr(error, 'strerror', None) or error}"
+
+
+@contextmanager
+def opened(config: Config, progress: Progress, log: Log) -> Iterator[Store]:
+    """The store of the settings, closed at the end. ``log`` gets a line per problem in it.
+
+    ``CannotStart`` if it cannot be opened.
+    """
+    try:
+        store = open_store(
+            config.backend_store_uri,
+            sync=config.sync,
+            read_only=config.read_only,
+            index=config.index,
+            artifact_root=config.default_artifact_root,
+            progress=progress,
+            log=log,
+        )
+    except TrackdError as error:
+        raise CannotStart(error.message.rstrip(".")) from None
+    except OSError as error:
+        place = error.filename if isinstance(error.filename, str) else config.backend_store_uri
+        raise CannotStart(f"{place} cannot be opened: {error.strerror or error}") from None
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@contextmanager
+def read_only_store(uri: str, progress: Progress) -> Iterator[Store]:
+    """A store to look at: nothing is written into it, its index is a temporary file, its problems are for ``check``."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="trackd-check-") as folder:
+        config = Config(backend_store_uri=uri, read_only=True, index=os.path.join(folder, "index.db"))
+        with opened(config, progress, lambda line: None) as store:
+            yield store
+
+
+def _application(store: Store, config: Config) -> App:
+    """The application; a host pattern that means nothing is the user's mistake."""
+    try:
+        return App(store, config)
+    except ValueError as error:
+        raise CannotStart(f"--allowed-hosts: {error}") from None
+
+
+def first_lines(config: Config, store: Store, port: int) -> List[str]:
+    """What the server says when it is ready: address, stores, version, how to stop."""
+    host = config.host.strip("[]")
+    shown = f"[{host}]" if ":" in host else host
+    address = f"http://{shown}:{port}{config.static_prefix}"
+    if host in ("0.0.0.0", "::"):
+        address += f"  (from this host: http://localhost:{port}{config.static_prefix})"
+    amount = counted(store.counts())
+    folder = os.path.abspath(local_path(config.backend_store_uri))
+    lines = [
+        f"trackd {__version__}, an MLflow tracking server (API {config.mlflow_version})",
+        f"  address    {address}",
+        f"  runs       {folder} ({amount}{'; read-only' if config.read_only else ''})",
+        f"  artifacts  not built yet: runs get an artifact location below {config.default_artifact_root}, and uploads "
+        "to this server are refused",
+        "  stop       Ctrl-C",
+    ]
+    if config.mlflow_version != MLFLOW_VERSION:
+        lines[0] = f"trackd {__version__}, an MLflow tracking server (API {MLFLOW_VERSION}, " \
+                   f"says it is {config.mlflow_version})"
+    if not config.serve_artifacts:
+        lines[3] = f"  artifacts  written by clients themselves, below {config.default_artifact_root}"
+    if config.backend_store_uri == "./mlruns" and os.path.exists("mlflow.db"):
+        lines.append("  note       ./mlflow.db is not looked at: databases are not built yet")
+    return lines
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """``{"experiments": 1, "runs": 20}`` as "1 experiment, 20 runs"."""
+    return ", ".join(f"{count} {name[:-1] if count == 1 else name}" for name, count in counts.items())
+
+
+def _log_problem(line: str) -> None:
+    """A problem of the store, as a line of the log. (The module is imported late: a clean start has nothing to log.)"""
+    import logging
+
+    logging.getLogger("trackd.store").warning(line)
+
+
+def log_to_stderr(verbose: bool) -> None:
+    """Plain lines with time and level on stderr, from all of the program."""
+    import logging
+
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
