@@ -25,6 +25,7 @@ from trackd.web.answer import CLOSE, KEEP, KEEP_OLD, Answers, error_response
 from trackd.web.connection import BODY, DRAINING, HEAD, IDLE, NOWAIT, WRITING, Connection, Memory
 from trackd.web.head import Heads
 from trackd.web.limits import Limits, RequestRefused
+from trackd.web.listener import listen, room
 from trackd.web.message import Request, Response
 from trackd.web.workers import Workers
 
@@ -101,8 +102,8 @@ class Server:
         self._ending = threading.Lock()
         self._thread: Optional[int] = None
         self._ended = threading.Event()
-        self._room = _room(limits.spare_files)
-        self._listener = _listen(host, port, limits.backlog)
+        self._room = room(limits.spare_files)
+        self._listener = listen(host, port, limits.backlog)
         self.address: Tuple[str, int] = self._listener.getsockname()[:2]
 
     def serve_forever(self) -> None:
@@ -434,49 +435,6 @@ class Server:
                 return False
             self._lingering.add(connection)
         return True
-
-
-def _listen(host: str, port: int, backlog: int) -> socket.socket:
-    """A listening socket. No name is looked up for an address, and none for what it is bound to."""
-    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    # "localhost" can be both: most clients try 127.0.0.1, few only ::1.
-    family, kind, protocol, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
-    listener = socket.socket(family, kind, protocol)
-    try:
-        if os.name == "posix":
-            # On Windows it would let another program take the port.
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6 and address[0] == "::":
-            # Every address means every address.
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        listener.bind(address)
-        listener.listen(backlog)
-        listener.setblocking(False)
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
-def _room(spare: int) -> int:
-    """How many connections the limit on open files leaves, after it was raised as far as it goes."""
-    try:
-        import resource
-    except ImportError:
-        # Windows: select takes 512 sockets.
-        return 500
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # macOS says "infinity" and takes 10240.
-    for wanted in (hard, 10240):
-        if soft != resource.RLIM_INFINITY and (wanted == resource.RLIM_INFINITY or wanted > soft):
-            try:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-            except (ValueError, OSError):
-                continue
-            soft = wanted
-    if soft == resource.RLIM_INFINITY:
-        return 1_000_000
-    return max(soft - spare, soft // 2)
 
 
 def _quietly(call: Callable[[Any], object], argument: Any) -> None:
