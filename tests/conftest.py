@@ -16,7 +16,7 @@ from trackd.web.message import Request, Response
 Query = Union[Dict[str, Any], List[Tuple[str, Any]], str]
 
 #: What the ``store`` fixture runs on.
-STORES = ("memory",)
+STORES = ("memory", "file")
 
 
 class Reply(NamedTuple):
@@ -93,7 +93,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     else:
         from trackd.store import open_store
 
-        opened = open_store(str(tmp_path / "mlruns"))
+        opened = open_store(str(tmp_path / "mlruns"), sync="off")
     yield opened
     problems = opened.check()
     opened.close()
