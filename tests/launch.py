@@ -12,6 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Dict, List, Optional, Sequence, Tuple, Type
 
+import pytest
+
+from tests import environments
+
 ROOT = Path(__file__).resolve().parent.parent
 
 #: Seconds until a server that is expected to start or stop counts as hanging; machines that run tests are slow.
@@ -30,6 +34,14 @@ def run(*words: str, cwd: Path, env: Optional[Dict[str, str]] = None) -> "subpro
         [sys.executable, "-m", "trackd", *words], cwd=str(cwd), env=env or environment(), capture_output=True,
         encoding="utf-8", timeout=PATIENCE,
     )
+
+
+def python_of(wanted: environments.Environment) -> str:
+    """The interpreter of a virtual environment, made if need be; where no Python can make it the test is skipped."""
+    try:
+        return str(environments.ready(wanted))
+    except environments.Unavailable as error:
+        pytest.skip(str(error))
 
 
 class Running:

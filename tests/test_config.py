@@ -9,6 +9,7 @@ from typing import Dict, List
 import pytest
 
 from tests import environments
+from tests.launch import python_of
 from trackd.arguments import UsageError, gunicorn_timeout, help_line, parser, read
 from trackd.config import ARTIFACT_PROXY, NOTED, REFUSED, SETTINGS, WORKS, Config, local_path
 
@@ -73,7 +74,7 @@ def test_every_option_of_mlflow_server_is_known_as_mlflow_has_it_now(environment
     )
     variables = dict(os.environ, MLFLOW_DISABLE_TELEMETRY="true")
     said = subprocess.run(
-        [str(environments.ready(environment)), "-c", ask], env=variables, capture_output=True, text=True, check=True
+        [python_of(environment), "-c", ask], env=variables, capture_output=True, text=True, check=True
     ).stdout
     options = json.loads(said.strip().splitlines()[-1])
     assert len(options) > 15

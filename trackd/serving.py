@@ -7,7 +7,7 @@ import socket
 import sys
 from contextlib import contextmanager
 from types import FrameType
-from typing import Callable, Iterator, List, Mapping, Optional, Sequence
+from typing import Callable, ContextManager, Iterator, List, Mapping, Optional, Sequence
 
 from trackd import MLFLOW_VERSION, __version__
 from trackd.app import App
@@ -141,15 +141,9 @@ def opened(config: Config, progress: Progress, log: Log) -> Iterator[Store]:
         store.close()
 
 
-@contextmanager
-def read_only_store(uri: str, progress: Progress) -> Iterator[Store]:
-    """A store to look at: nothing is written into it, its index is a temporary file, its problems are for ``check``."""
-    import tempfile
-
-    with tempfile.TemporaryDirectory(prefix="trackd-check-") as folder:
-        config = Config(backend_store_uri=uri, read_only=True, index=os.path.join(folder, "index.db"))
-        with opened(config, progress, lambda line: None) as store:
-            yield store
+def read_only_store(uri: str, progress: Progress) -> ContextManager[Store]:
+    """A store to look at: nothing is written into it, its index is temporary, its problems are for ``check``."""
+    return opened(Config(backend_store_uri=uri, read_only=True), progress, lambda line: None)
 
 
 def _application(store: Store, config: Config) -> App:
