@@ -36,11 +36,11 @@ class Stopped(BaseException):
 class Signals:
     """SIGINT and SIGTERM as a clean stop: the first asks for it, a second ends the process at once.
 
-    Until ``server`` is set there is nothing in flight, and the first raises ``Stopped`` in the main thread.
+    Before ``serving`` there is nothing in flight, and the first raises ``Stopped`` in the main thread.
     """
 
     def __init__(self) -> None:
-        self.server: Optional[Server] = None
+        self._server: Optional[Server] = None
         self._asked = False
 
     def install(self) -> None:
@@ -49,13 +49,23 @@ class Signals:
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), self._stop)
 
+    @contextmanager
+    def serving(self, server: Server) -> Iterator[None]:
+        """While the main thread is in ``server.serve_forever``: a signal stops that server, and wakes it."""
+        self._server = server
+        signal.set_wakeup_fd(server.wakeup_fd(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(-1)
+
     def _stop(self, number: int, frame: Optional[FrameType]) -> None:
         if self._asked:
             os._exit(128 + number)
         self._asked = True
-        if self.server is None:
+        if self._server is None:
             raise Stopped
-        self.server.shutdown(GRACE)
+        self._server.shutdown(GRACE)
 
 
 def serve(config: Config, say: Say, progress: Progress) -> None:
@@ -73,8 +83,8 @@ def serve(config: Config, say: Say, progress: Progress) -> None:
             with opened(config, progress, _log_problem) as store:
                 app = _application(store, config)
                 say(first_lines(config, store, server.address[1]))
-                signals.server = server
-                server.serve_forever()
+                with signals.serving(server):
+                    server.serve_forever()
         finally:
             # Closes the port if serving never began; else this has been done.
             server.shutdown(0.0)

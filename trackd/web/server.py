@@ -12,21 +12,20 @@ thread and two buffered files per connection are what had to go, and importing t
 
 import errno
 import os
-import selectors
 import socket
 import threading
 import time
-from collections import deque
 from itertools import count
-from typing import TYPE_CHECKING, Any, Callable, Deque, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Optional, Set, Tuple
 
 from trackd.errors import TrackdError
 from trackd.web.answer import CLOSE, KEEP, KEEP_OLD, Answers, error_response
-from trackd.web.connection import BODY, DRAINING, HEAD, IDLE, NOWAIT, WRITING, Connection, Memory
+from trackd.web.connection import BODY, DRAINING, HEAD, IDLE, NEW, NOWAIT, WRITING, Connection, Memory
 from trackd.web.head import Heads
 from trackd.web.limits import Limits, RequestRefused
 from trackd.web.listener import listen, room
 from trackd.web.message import Request, Response
+from trackd.web.watcher import make_watcher
 from trackd.web.workers import Workers
 
 if TYPE_CHECKING:
@@ -45,7 +44,6 @@ _EVICTED = 16
 _SMALL_PIECES, _SMALL = 2, 4096
 # How long threads are waited for at the end: when all was answered, and when something was given up.
 _UNHURRIED, _ABANDONED = 5.0, 0.5
-_NEVER = float("inf")
 _DEFAULTS = Limits()
 
 
@@ -75,22 +73,24 @@ class Server:
         self._ids = count(int.from_bytes(os.urandom(3), "big") << 20)
         self._memory = Memory(limits.bodies)
         self._workers = Workers(self._work, limits)
-        #: Connections whose worker stays with them between requests.
-        self._lingering: Set[Connection] = set()
-        #: All of them, parked or not.
+        #: All connections; those that wait with the selector; those whose worker stays with them between requests.
         self._connections: Set[Connection] = set()
-        #: Connections on their way back from workers to the selector.
-        self._returned: Deque[Connection] = deque()
-        self._selector = selectors.DefaultSelector()
         self._parked: Set[Connection] = set()
-        # When the first of the parked connections can have been waiting for too long.
-        self._next_sweep = _NEVER
+        self._lingering: Set[Connection] = set()
+        self._watcher = make_watcher(self._wake)
         # How long each state may last, and how late that may be noticed.
         self._times = {
-            IDLE: limits.idle_time, HEAD: limits.head_time, BODY: limits.read_time,
-            WRITING: limits.read_time, DRAINING: limits.drain_time,
-        }  # fmt: skip
-        self._tick = min(1.0, min(self._times.values()) / 4)
+            NEW: limits.idle_time,
+            IDLE: limits.idle_time,
+            HEAD: limits.head_time,
+            BODY: limits.read_time,
+            WRITING: limits.read_time,
+            DRAINING: limits.drain_time,
+        }
+        self._tick = min(1.0, min(self._times.values()) / 2)
+        self._next_sweep = 0.0
+        # Whether the selector looks up by itself before long.
+        self._ticking = False
         self._woken = False
         self._paused = False
         self._wake_receiver, self._wake_sender = socket.socketpair()
@@ -112,13 +112,14 @@ class Server:
         if not self._ending.acquire(blocking=False):
             return
         try:
-            self._selector.register(self._wake_receiver, selectors.EVENT_READ, self._woken_up)
-            self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+            self._watcher.always(self._wake_receiver)
+            self._watcher.always(self._listener)
             while not self._stopping:
-                self._step(time.monotonic())
+                self._step()
             self._stop_accepting()
             while self._connections and time.monotonic() < self._stop_at:
-                self._step(time.monotonic())
+                self._step()
+                self._close_idle()
         finally:
             self._end()
 
@@ -138,17 +139,24 @@ class Server:
             self._wake()
             self._ended.wait()
 
+    def wakeup_fd(self) -> int:
+        """For ``signal.set_wakeup_fd``: a signal that comes just before the selector waits is then not slept over."""
+        return self._wake_sender.fileno()
+
     def _stop_accepting(self) -> None:
         self._pause()
         self._listener.close()
-        for connection in list(self._parked):
-            if connection.state in (IDLE, DRAINING):
-                self._drop(connection)
+        self._close_idle()
         for connection in list(self._lingering):
             if connection.waiting:
                 # Wakes its worker, which reads what has come and then the end. A worker that has just begun to wait is
                 # not seen here; it comes back after the linger time.
                 _quietly(connection.sock.shutdown, socket.SHUT_RD)
+
+    def _close_idle(self) -> None:
+        for connection in list(self._parked):
+            if connection.state in (NEW, IDLE, DRAINING):
+                self._drop(connection)
 
     def _end(self) -> None:
         self._listener.close()
@@ -159,31 +167,31 @@ class Server:
             if connection in self._parked:
                 self._drop(connection)
         self._workers.stop(_ABANDONED if left else _UNHURRIED)
-        self._selector.close()
+        self._watcher.close()
         self._wake_receiver.close()
         self._wake_sender.close()
         self._ended.set()
 
     # The selector's thread
 
-    def _step(self, now: float) -> None:
-        timeout = None if self._next_sweep == _NEVER else max(0.0, self._next_sweep - now)
-        if self._stopping:
-            timeout = self._tick if timeout is None else min(timeout, self._tick)
-        for key, _ in self._selector.select(timeout):
-            if not isinstance(key.data, Connection):
-                key.data()
-            elif key.data in self._parked:
+    def _step(self) -> None:
+        # First the flag, then the look: a worker that parks a connection in between sees the flag and wakes us.
+        self._ticking = False
+        self._ticking = bool(self._parked) or self._paused or self._stopping
+        for each in self._watcher.wait(self._tick if self._ticking else None):
+            if each is self._listener:
+                self._accept()
+            elif each is self._wake_receiver:
+                self._woken_up()
+            elif each in self._parked:
                 # Not so if an earlier event of this round has closed it.
-                self._ready(key.data)
-        while self._returned:
-            self._park(self._returned.popleft())
+                self._ready(each)
         now = time.monotonic()
         if now >= self._next_sweep:
+            self._next_sweep = now + self._tick
             self._sweep(now)
 
     def _woken_up(self) -> None:
-        # First read, then lower the flag, then look at what was returned: nothing is left lying.
         _quietly(self._wake_receiver.recv, 4096)
         self._woken = False
 
@@ -211,54 +219,37 @@ class Server:
                 sock.close()
                 continue
             self._connections.add(connection)
-            self._park(connection)
+            self._park(connection, NEW)
 
     def _make_room(self) -> bool:
         """Closes those that were idle for longest. If nobody is, accepting pauses instead: False."""
         now = time.monotonic()
         # Not those that have just come: they are about to ask.
         latest = now + self._limits.idle_time - self._tick
-        idle = [each for each in self._parked if each.state == IDLE and each.deadline < latest]
+        idle = [each for each in list(self._parked) if each.state in (NEW, IDLE) and each.deadline < latest]
         for connection in sorted(idle, key=lambda each: each.deadline)[:_EVICTED]:
             self._drop(connection)
         if not idle:
             _log().warning("no room for another connection: %d are open and none is idle", len(self._connections))
             self._pause()
-            self._next_sweep = min(self._next_sweep, now + self._tick)
         return bool(idle)
 
     def _pause(self) -> None:
         if not self._paused:
             self._paused = True
-            self._selector.unregister(self._listener)
-
-    def _park(self, connection: Connection) -> None:
-        if self._stopping and connection.state == IDLE:
-            self._drop(connection)
-            return
-        self._parked.add(connection)
-        events = selectors.EVENT_WRITE if connection.state == WRITING else selectors.EVENT_READ
-        self._selector.register(connection.sock, events, connection)
-        self._set_deadline(connection)
-
-    def _unpark(self, connection: Connection) -> None:
-        self._parked.discard(connection)
-        self._selector.unregister(connection.sock)
-
-    def _set_deadline(self, connection: Connection) -> None:
-        seconds = self._times[connection.state]
-        connection.deadline = time.monotonic() + seconds
-        if connection.deadline < self._next_sweep:
-            self._next_sweep = connection.deadline
+            self._next_sweep = time.monotonic() + self._tick
+            self._watcher.never(self._listener)
 
     def _ready(self, connection: Connection) -> None:
-        if connection.state == WRITING:
-            self._unpark(connection)
+        if connection.state in (IDLE, WRITING):
+            # Whoever has come as far as a whole request gets a worker at once. Strangers are collected here.
+            self._parked.discard(connection)
             self._workers.put(connection)
             return
         try:
             data = connection.sock.recv(connection.wanted, NOWAIT)
         except (BlockingIOError, socket.timeout):
+            self._watcher.watch(connection)
             return
         except OSError as error:
             self._drop(connection, error)
@@ -266,41 +257,39 @@ class Server:
         connection.drained += len(data) if connection.state == DRAINING else 0
         if not data or connection.drained > self._limits.drain:
             self._drop(connection, "the client closed it")
-        elif connection.state != DRAINING:
+        elif connection.state == DRAINING:
+            self._watcher.watch(connection)
+        else:
             self._collect(connection, data)
 
     def _collect(self, connection: Connection, data: bytes) -> None:
         try:
             connection.request = connection.take(data)
         except TrackdError as error:
-            self._unpark(connection)
             self._refuse(connection, error)
             return
         if connection.request is not None:
-            self._unpark(connection)
+            self._parked.discard(connection)
             self._workers.put(connection)
             return
         before, connection.state = connection.state, connection.progress
         # The time for a head is for all of it, the time for a body is for each silence.
         if connection.state != before or connection.state == BODY:
-            self._set_deadline(connection)
+            connection.deadline = time.monotonic() + self._times[connection.state]
+        self._watcher.watch(connection)
 
     def _sweep(self, now: float) -> None:
-        for connection in [each for each in self._parked if each.deadline <= now]:
+        for connection in [each for each in list(self._parked) if each.deadline <= now]:
             if connection.state in (HEAD, BODY):
-                self._unpark(connection)
                 part = "head" if connection.state == HEAD else "body"
                 seconds = self._times[connection.state]
-                self._refuse(
-                    connection, RequestRefused(f"The {part} of the request took over {seconds:g} seconds.", 408)
-                )
+                error = RequestRefused(f"The {part} of the request took over {seconds:g} seconds.", 408)
+                self._refuse(connection, error)
             else:
                 self._drop(connection, "it was silent for too long")
         if self._paused and not self._stopping:
             self._paused = False
-            self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
-        earliest = min((each.deadline for each in self._parked), default=_NEVER)
-        self._next_sweep = max(earliest, now + self._tick)
+            self._watcher.always(self._listener)
 
     # Any thread that holds the connection
 
@@ -322,20 +311,24 @@ class Server:
         except OSError as broken:
             self._drop(connection, broken)
         else:
-            self._give_back(connection, DRAINING)
+            self._park(connection, DRAINING)
 
-    def _give_back(self, connection: Connection, state: int) -> None:
+    def _park(self, connection: Connection, state: int) -> None:
+        """Leaves the connection to the selector; the last that the caller may do with it."""
         self._lingering.discard(connection)
         connection.state = state
-        self._returned.append(connection)
-        self._wake()
+        connection.deadline = time.monotonic() + self._times[state]
+        self._parked.add(connection)
+        self._watcher.watch(connection, state == WRITING)
+        if not self._ticking or self._stopping:
+            self._wake()
 
     def _drop(self, connection: Connection, why: object = None) -> None:
         if why is not None and (connection.progress != IDLE or connection.writing):
             _log().debug("a connection of %s ended in the middle of a request: %s", connection.client, why)
-        if connection in self._parked:
-            self._unpark(connection)
+        self._parked.discard(connection)
         self._lingering.discard(connection)
+        self._watcher.forget(connection)
         connection.close()
         self._connections.discard(connection)
         if self._stopping:
@@ -358,19 +351,23 @@ class Server:
     def _converse(self, connection: Connection) -> None:
         """Answers the connection's request, and those that follow without much of a pause."""
         request, connection.request = connection.request, None
-        if request is None and not connection.flush():
-            self._give_back(connection, WRITING)
-            return
-        while True:
-            if request is not None and not self._answer(connection, request):
-                self._give_back(connection, WRITING)
+        if request is not None:
+            sent = self._answer(connection, request)
+        elif connection.writing:
+            sent = connection.flush()
+        else:
+            request = self._arrived(connection)
+            sent = request is not None and self._answer(connection, request)
+            if request is None:
                 return
-            if not connection.keep:
-                break
+        while sent and connection.keep:
             request = self._following(connection)
             if request is None:
                 return
-        if connection.unread:
+            sent = self._answer(connection, request)
+        if not sent:
+            self._park(connection, WRITING)
+        elif connection.unread:
             self._drain(connection)
         else:
             self._drop(connection)
@@ -388,48 +385,79 @@ class Server:
             self._workers.streamed(connection)
         if self._stopping:
             connection.keep = False
-        ending = CLOSE if not connection.keep else KEEP_OLD if connection.old else KEEP
-        head = self._answers.head(response, ending)
-        if request.method == "HEAD" or response.status in (204, 304):
+        head = self._head(connection, response)
+        bare = request.method == "HEAD" or response.status in (204, 304)
+        if response.file is None:
+            return connection.send(head if bare else head + response.body)
+        if bare:
+            response.file.file.close()
+            return connection.send(head)
+        return connection.send(head, response.file)
+
+    def _head(self, connection: Connection, response: Response) -> bytes:
+        try:
+            return self._answers.head(response, CLOSE if not connection.keep else KEEP_OLD if connection.old else KEEP)
+        except ValueError:
             if response.file is not None:
                 response.file.file.close()
-            return connection.send(head)
-        if response.file is not None:
-            return connection.send(head, response.file)
-        return connection.send(head + response.body)
+            raise
+
+    def _arrived(self, connection: Connection) -> Optional[Request]:
+        """The request whose arrival was reported. ``None``: it is not complete, and somebody else's now."""
+        data = self._received(connection, NOWAIT)
+        request = connection.take(data) if data else None
+        if data and request is None:
+            self._park(connection, connection.progress)
+        return request if request is None or self._admitted(connection, request) else None
 
     def _following(self, connection: Connection) -> Optional[Request]:
-        """The next request of the connection, if it comes soon and nobody else needs this thread.
-
-        ``None``: the connection has been handed on, or closed.
-        """
+        """The next request, if it comes soon and nobody else needs this thread. ``None``: it is somebody else's now."""
         request = connection.take(b"") if connection.has_more else None
         small = 0
         while request is None:
-            if self._stopping or self._workers.queue or small == _SMALL_PIECES or not self._may_linger(connection):
-                self._give_back(connection, connection.progress)
+            if self._stopping or small == _SMALL_PIECES or not self._may_linger(connection):
+                self._park(connection, connection.progress)
                 return None
-            connection.waiting = True
-            try:
-                data = connection.sock.recv(connection.wanted)
-            except (BlockingIOError, socket.timeout):
-                self._give_back(connection, connection.progress)
-                return None
-            finally:
-                connection.waiting = False
+            data = self._received(connection, 0)
             if not data:
-                self._drop(connection, "the client closed it")
                 return None
             request = connection.take(data)
             small += len(data) < _SMALL
-        if self._workers.queue or not self._workers.admit(connection):
-            self._lingering.discard(connection)
-            connection.request = request
-            self._workers.put(connection)
+        if self._workers.queue:
+            # Others wait. They come first, then this one again.
+            self._hand_over(connection, request)
             return None
-        return request
+        return request if self._admitted(connection, request) else None
+
+    def _received(self, connection: Connection, flags: int) -> bytes:
+        """What the client sent; nothing if it sent nothing or left, and then the connection is not ours any more."""
+        connection.waiting = flags == 0
+        try:
+            data = connection.sock.recv(connection.wanted, flags)
+        except (BlockingIOError, socket.timeout):
+            connection.waiting = False
+            self._park(connection, connection.progress)
+            return b""
+        connection.waiting = False
+        if not data:
+            self._drop(connection, "the client closed it")
+        return data
+
+    def _admitted(self, connection: Connection, request: Request) -> bool:
+        """Whether this thread may go on; for too many slow bodies at one time it may not."""
+        if self._workers.admit(connection):
+            return True
+        self._hand_over(connection, request)
+        return False
+
+    def _hand_over(self, connection: Connection, request: Request) -> None:
+        self._lingering.discard(connection)
+        connection.request = request
+        self._workers.put(connection)
 
     def _may_linger(self, connection: Connection) -> bool:
+        if self._workers.queue:
+            return False
         if connection not in self._lingering:
             if len(self._lingering) >= self._limits.lingering:
                 return False
