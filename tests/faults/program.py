@@ -38,16 +38,22 @@ class Failed(AssertionError):
 
 
 class Program:
-    """``trackd server`` on a folder, from its start until ``stop`` or ``kill``. ``output`` is its log so far."""
+    """``trackd server`` on a folder, from its start until ``stop`` or ``kill``. ``output`` is its log so far.
 
-    def __init__(self, root: Path, *flags: str, before: Optional[Callable[[], None]] = None) -> None:
+    ``place`` is where it is started and where its log lies: beside the folder unless there is no room.
+    """
+
+    def __init__(
+        self, root: Path, *flags: str, before: Optional[Callable[[], None]] = None, place: Optional[Path] = None
+    ) -> None:
         self.root = root
-        self._log = root.parent / f"{root.name}.{time.monotonic_ns()}.log"
+        place = place or root.parent
+        self._log = place / f"{root.name}.{time.monotonic_ns()}.log"
         command = [sys.executable, "-m", "trackd", "server", "--port", "0", "--backend-store-uri", str(root), *flags]
         started = time.monotonic()
         with open(self._log, "wb") as log:
             self.process = subprocess.Popen(
-                command, cwd=root.parent, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_environment(),
+                command, cwd=place, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_environment(),
                 preexec_fn=before,
             )
         try:

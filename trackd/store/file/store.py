@@ -24,6 +24,7 @@ from trackd.store.file.check import compare_index
 from trackd.store.file.index import Index
 from trackd.store.file.inputs import FileTransaction
 from trackd.store.file.lock import Lock
+from trackd.store.file.reserve import Reserve
 from trackd.store.file.watch import Watch
 from trackd.store.sql.connect import Connection, Database, explain
 from trackd.store.sql.transaction import SqlReads
@@ -94,6 +95,8 @@ class FileStore(SqlReads, Store):
             full_sync=self.sync == "full",
             after_commit=self._after_commit,
         )
+        if not self.read_only:
+            self._reserve = Reserve(self.index_path + "-reserve")
         self._replay()
         self.watch = Watch(self)
         self._read_everything()
@@ -171,9 +174,10 @@ class FileStore(SqlReads, Store):
         """See ``store.base``."""
         if self.read_only:
             raise PermissionDenied("This server was started with --read-only: it takes no writes.")
-        if self._repairs or self._undone:
+        if self._repairs or self._undone or self._reserve.is_short:
             with self._database.exclusive() as connection:
                 self._repair(connection)
+                self._reserve.take()
         return FileWriting(self, self._database)
 
     def _after_commit(self, members: List[object]) -> None:
@@ -195,8 +199,17 @@ class FileStore(SqlReads, Store):
         if self._repairs or self._undone:
             try:
                 self._repair(self._database.writer)
-            except (StorageFull, OSError) as error:
-                self.report(self.index_path, f"cannot take back a failed write yet: {error}")
+            except (StorageFull, OSError):
+                self._repair_with_reserve()
+
+    def _repair_with_reserve(self) -> None:
+        """What a full disk refused at first. Should it fail again, the next transaction begins with it."""
+        self._reserve.release()
+        try:
+            self._repair(self._database.writer)
+        except (StorageFull, OSError) as error:
+            self.report(self.index_path, f"cannot take back a failed write yet: {error}")
+        self._reserve.take()
 
     def _repair(self, connection: Connection) -> None:
         """Make the tables say what the files say, where a write failed or somebody else wrote at the same time."""
@@ -342,7 +355,10 @@ class FileStore(SqlReads, Store):
         self._closed = True
         self.watch.stop()
         if not self.read_only:
-            self.watch.flush()
+            try:
+                self.watch.flush()
+            except StorageFull as error:  # all is on the disk; the next start does the changes again, to no effect
+                self.report(self.index_path, f"could not be tidied up: {error}")
         self._database.close()
         if self._temporary:
             shutil.rmtree(os.path.dirname(self.index_path))

@@ -1,10 +1,12 @@
 """Background work of a file store: what was written goes to the disk, what others wrote into the index."""
 
 import os
+import sqlite3
 import threading
 import time
 from typing import TYPE_CHECKING, Dict, List
 
+from trackd.errors import StorageFull, TrackdError
 from trackd.store.file import disk, folder
 from trackd.store.file import index as index_file
 
@@ -84,6 +86,10 @@ class Watch:
             self._dirty.clear()
             try:
                 self.flush()
+            except StorageFull:
+                # Everything is on the disk; only that cannot be noted yet. The next start would do the changes again.
+                self._store.report(self._store.index_path, "cannot be tidied up before there is room on the disk")
+                self._dirty.set()
             except Exception as error:
                 # After a failed sync nobody can say what is on disk: take nothing more until a restart has read it.
                 self._store.fail(error)
@@ -105,8 +111,8 @@ class Watch:
         while not self._stop.wait(ROUND):
             try:
                 self.look()
-            except OSError as error:
-                self._store.report(self._store.root, f"could not be looked at: {error.strerror}")
+            except (OSError, TrackdError, sqlite3.Error) as error:
+                self._store.report(self._store.root, f"could not be looked at: {error}")
 
     def look(self) -> None:
         """One round."""

@@ -118,7 +118,7 @@ class Database:
                 )
             self.writer.execute("SAVEPOINT member" if self._group.members else "BEGIN IMMEDIATE")
         except BaseException:
-            self._leave()
+            self._leave(self._others_come())
             raise
         return self.writer
 
@@ -132,10 +132,12 @@ class Database:
             self.writer.execute("RELEASE member")
         if not failed:
             group.members.append(member)
-            if self._others_come(group) and group.done is None:
-                group.done = threading.Event()
+        # Asked once: somebody can begin to wait at any moment, and who leaves the commit to others must wait for it.
+        others = self._others_come()
+        if others and not failed and group.done is None:
+            group.done = threading.Event()
         done = group.done
-        self._leave()
+        self._leave(others)
         if failed:
             return
         if done is not None:
@@ -143,14 +145,13 @@ class Database:
         if group.error is not None:
             raise group.error
 
-    def _others_come(self, group: _Group) -> bool:
-        return bool(self._waiting) and len(group.members) < GROUP_SIZE
+    def _others_come(self) -> bool:
+        return bool(self._waiting) and len(self._group.members) < GROUP_SIZE
 
-    def _leave(self) -> None:
-        """Give up the turn; commit what the group holds unless somebody who waits will."""
-        group = self._group
+    def _leave(self, others: bool) -> None:
+        """Give up the turn; commit what the group holds unless one of the ``others`` who wait will."""
         try:
-            if group.members and not self._others_come(group):
+            if self._group.members and not others:
                 self._commit()
         finally:
             self._lock.release()
@@ -186,8 +187,11 @@ class Database:
 
     def checkpoint(self) -> None:
         """Move what was committed from the log into the database; readers and writers go on meanwhile."""
-        with self.reading_connection() as connection:
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        try:
+            with self.reading_connection() as connection:
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.Error as error:
+            raise explain(error) from error
 
     @contextmanager
     def reading_connection(self) -> Iterator[Connection]:
