@@ -94,7 +94,7 @@ def test_a_run_lies_where_mlflow_looks_for_it(store: FileStore, root: Path) -> N
         tx.add_params("a" * 32, [Param("p/q", "1\n2")])
         tx.add_metrics("a" * 32, [Metric("m", 0.1, NOW, -3), Metric("m", math.nan, NOW + 1, 4)])
     folder = root / "0" / ("a" * 32)
-    assert {name for name in os.listdir(folder)} == {"artifacts", "meta.yaml", "metrics", "params", "tags"}
+    assert set(os.listdir(folder)) == {"artifacts", "meta.yaml", "metrics", "params", "tags"}
     assert (folder / "params/p/q").read_bytes() == b"1\n2"
     assert (folder / "metrics/m").read_text() == f"{NOW} 0.1 -3\n{NOW + 1} nan 4\n"
     assert (folder / "tags/a/b").read_text() == "c"

@@ -125,11 +125,17 @@ class Database:
     def end(self, failed: bool, member: object = None) -> None:
         """End the transaction: undo it, or commit it (now, or with those that wait) and return when that is done."""
         group = self._group
-        # The first of a group has no savepoint of its own: with nobody before it the whole transaction goes.
-        if failed:
-            self.writer.execute("ROLLBACK TO member" if group.members else "ROLLBACK")
-        if group.members:
-            self.writer.execute("RELEASE member")
+        try:
+            # The first of a group has no savepoint of its own: with nobody before it the whole transaction goes.
+            if failed:
+                self.writer.execute("ROLLBACK TO member" if group.members else "ROLLBACK")
+            if group.members:
+                self.writer.execute("RELEASE member")
+        except sqlite3.Error as error:
+            # A full disk makes SQLite roll back all of it by itself, with those of the group that were done.
+            self._undo(explain(error))
+            self._lock.release()
+            raise
         if not failed:
             group.members.append(member)
         # Asked once: somebody can begin to wait at any moment, and who leaves the commit to others must wait for it.
@@ -161,15 +167,23 @@ class Database:
         try:
             self.writer.execute("COMMIT")
         except sqlite3.Error as error:
-            group.error = explain(error)
-            if self.writer.in_transaction:
-                self.writer.execute("ROLLBACK")
-        else:
-            try:
-                self._after_commit(group.members)
-            except BaseException as error:
-                self.fail(error)
-                group.error = error
+            self._group = group
+            self._undo(explain(error))
+            return
+        try:
+            self._after_commit(group.members)
+        except BaseException as error:
+            self.fail(error)
+            group.error = error
+        if group.done is not None:
+            group.done.set()
+
+    def _undo(self, error: Exception) -> None:
+        """Nothing of the group was kept: let those who wait for it know."""
+        group, self._group = self._group, _Group()
+        group.error = error
+        if self.writer.in_transaction:
+            self.writer.execute("ROLLBACK")
         if group.done is not None:
             group.done.set()
 
