@@ -26,8 +26,9 @@ _sendfile = getattr(os, "sendfile", None)
 _FILE_STEP = 4 * 1024 * 1024
 _COPY_STEP = 256 * 1024
 
-# What a connection waits for when it is parked with the selector.
-IDLE, HEAD, BODY, WRITING, DRAINING = range(5)
+# What a connection waits for when it is parked with the selector: its first request ever, another one, the rest of
+# a head or of a body, that the client takes a response, that the client closes.
+NEW, IDLE, HEAD, BODY, WRITING, DRAINING = range(6)
 
 
 class Memory:
@@ -48,15 +49,16 @@ class Memory:
 class Connection:
     """A socket, what has been read from it and what is to be written to it.
 
-    * ``state``, ``deadline``, ``drained``: the selector's. ``waiting``: the worker's. ``admitted``: of ``Workers``.
+    * ``state``, ``deadline``, ``drained``, ``watched`` are the selector's, ``waiting`` is the worker's, ``admitted``
+      that of ``Workers``.
     * ``request``: complete, waiting for a worker. ``stream``: its body, if its route reads it itself.
     * ``keep``: stay open after the current response. ``old``: the current request speaks HTTP/1.0.
     """
 
     # fmt: off
     __slots__ = (
-        "sock", "client", "state", "deadline", "drained", "waiting", "admitted", "request", "stream", "keep", "old",
-        "_limits", "_heads", "_ids", "_memory", "_rest", "_scanned", "_head", "_decoder", "_parts",
+        "sock", "client", "state", "deadline", "drained", "watched", "waiting", "admitted", "request", "stream",
+        "keep", "old", "_limits", "_heads", "_ids", "_memory", "_rest", "_scanned", "_head", "_decoder", "_parts",
         "_size", "_output", "_file",
     )
     # fmt: on
@@ -72,7 +74,7 @@ class Connection:
     ) -> None:
         self.sock = sock
         self.client = client
-        self.state = IDLE
+        self.state = NEW
         self.deadline = 0.0
         self.request: Optional[Request] = None
         self.stream: Optional[BodyStream] = None
@@ -81,6 +83,7 @@ class Connection:
         self.waiting = False
         self.admitted = False
         self.drained = 0
+        self.watched = False
         self._limits = limits
         self._heads = heads
         self._ids = ids

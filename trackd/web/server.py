@@ -140,7 +140,7 @@ class Server:
             self._ended.wait()
 
     def wakeup_fd(self) -> int:
-        """For ``signal.set_wakeup_fd``: a signal that comes just before the selector waits is then not slept over."""
+        """For ``signal.set_wakeup_fd``: a signal just before the selector waits is then not slept over."""
         return self._wake_sender.fileno()
 
     def _stop_accepting(self) -> None:
