@@ -20,7 +20,7 @@ from trackd.entities import (
     RunInfo,
     Tag,
 )
-from trackd.errors import PermissionDenied
+from trackd.errors import PermissionDenied, ResourceDoesNotExist
 from trackd.search import evaluate, schemas
 from trackd.search.clause import Clause, Cursor, Order
 from trackd.store.base import Problem, Store, Transaction
@@ -176,6 +176,9 @@ class _Memory(Transaction):
         self._state.runs[run_id].params.update(dict(params))
 
     def add_metrics(self, run_id: str, metrics: Sequence[Metric]) -> None:
+        for metric in metrics:
+            if metric.model_id is not None:  # This store has no models.
+                raise ResourceDoesNotExist(f"There is no logged model {metric.model_id!r}.")
         points = self._state.runs[run_id].points
         seen = {(p.key, *_rank(p), p.value != p.value) for p in points}
         for point in metrics:

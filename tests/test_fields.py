@@ -248,13 +248,13 @@ def test_nothing_else_is_an_id(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value, read", [("0", "0"), ("007", "7"), (" 1 ", "1"), ("+1", "1"), ("-1", "-1"), ("9" * 30, "9" * 30)]
+    "value, read", [("0", "0"), ("007", "7"), (" 1 ", "1"), ("+1", "1"), ("-1", "-1"), (str(2**63 - 1), str(2**63 - 1))]
 )
 def test_an_experiment_id_has_one_spelling(value: str, read: str) -> None:
     assert ExperimentNumber().read(value, "experiment_id") == read
 
 
-@pytest.mark.parametrize("value", ["x", "1.0", "1_0", "", "٣", "../0", "0x1", "0\0", 0, None, 1.5])
+@pytest.mark.parametrize("value", ["x", "1.0", "1_0", "", "٣", "../0", "0x1", "0\0", 0, None, 1.5, "9" * 30, "9" * 9999, str(2**63)])
 def test_an_experiment_id_is_an_integer_in_a_string(value: Any) -> None:
     assert "experiment id" in refused(ExperimentNumber(), value, "experiment_id")
 

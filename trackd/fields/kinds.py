@@ -20,7 +20,7 @@ _INTEGRAL = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{0,40})?(?:[eE][+-]?[0-9]{1,4
 # The class of MLflow; \w is Unicode's. The line feed at the end is in MLflow's by accident, and accepted there.
 _KEY = re.compile(r"[/\w.\- ]*\n?" if os.name == "nt" else r"[/\w.\- :]*\n?")
 _ID = re.compile(r"[a-zA-Z0-9][\w\-]{0,255}")
-_EXPERIMENT_ID = re.compile(r"[+-]?[0-9]+")
+_EXPERIMENT_ID = re.compile(r"[+-]?[0-9]{1,40}")
 
 
 def shown(value: object) -> str:
@@ -132,13 +132,10 @@ class ExperimentNumber(Field):
     """An experiment's id: a string that holds an integer; read into its one spelling (``"01"`` is ``"1"``)."""
 
     def read(self, value: Any, name: str) -> str:
-        if type(value) is not str:
-            refuse(name, value, 'an experiment id as a string, such as "0"')
-        text = value.strip()
-        if not _EXPERIMENT_ID.fullmatch(text):
-            refuse(name, value, 'an experiment id, which is an integer in a string, such as "0"')
-        # Longer ones exist in no store, and int() of thousands of digits is slow or refused.
-        return str(int(text)) if len(text) <= 20 else text
+        text = value.strip() if type(value) is str else ""
+        if not _EXPERIMENT_ID.fullmatch(text) or not INT64[0] <= int(text) <= INT64[1]:
+            refuse(name, value, 'an experiment id, which is an integer of 64 bits in a string, such as "0"')
+        return str(int(text))
 
 
 class Integer(Field):
