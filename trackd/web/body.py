@@ -8,6 +8,7 @@ from trackd.web.limits import Limits, RequestRefused
 if TYPE_CHECKING:
     from trackd.web.connection import Connection
 
+_EARLY = "The connection ended before the body did."
 _HEX = frozenset(b"0123456789abcdefABCDEF")
 
 
@@ -148,46 +149,47 @@ class BodyStream(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Fills the buffer's beginning; the number of bytes, 0 at the end."""
         view = memoryview(buffer).cast("B")
-        if not self._start and isinstance(self._decoder, Sized) and self._decoder.remaining:
-            # Straight into the caller's buffer: uploads are large.
-            count = self._receive(view[: self._decoder.remaining])
-            self._decoder.remaining -= count
-            return count
-        piece = self._piece(len(view))
-        view[: len(piece)] = piece
-        return len(piece)
+        if self._start or not isinstance(self._decoder, Sized):
+            piece = self.read(len(view))
+            view[: len(piece)] = piece
+            return len(piece)
+        # Straight into the caller's buffer: uploads are large.
+        view = view[: self._decoder.remaining]
+        if not view:
+            return 0
+        self._prepare()
+        count = self._connection.receive_into(view)
+        self._decoder.remaining -= count
+        if count == 0:
+            raise RequestRefused(_EARLY)
+        return count
 
     def read(self, size: int = -1) -> bytes:
         """At most ``size`` bytes; all that is left for -1."""
         if size < 0:
             return self.readall()
-        if not self._start and isinstance(self._decoder, Sized) and self._decoder.remaining:
-            buffer = bytearray(min(size, self._decoder.remaining))
-            del buffer[self.readinto(buffer) :]
-            return bytes(buffer)
-        return bytes(self._piece(size))
+        decoder = self._decoder
+        while not self._start and size and not decoder.done:
+            self._prepare()
+            sized = isinstance(decoder, Sized)
+            data = self._connection.receive(min(size, decoder.remaining) if sized else max(size, 4096))
+            if not data:
+                raise RequestRefused(_EARLY)
+            piece = decoder.feed(data)
+            if sized:
+                return piece
+            self._start = memoryview(piece)
+        found, self._start = self._start[:size], self._start[size:]
+        return bytes(found)
 
-    def _piece(self, size: int) -> memoryview:
-        while not self._start and not self._decoder.done and size:
-            buffer = bytearray(max(size, 4096))
-            count = self._receive(memoryview(buffer))
-            self._start = memoryview(self._decoder.feed(bytes(buffer[:count])))
-        piece, self._start = self._start[:size], self._start[size:]
-        return piece
-
-    def _receive(self, view: memoryview) -> int:
-        if not len(view):
-            return 0
+    def _prepare(self) -> None:
+        """Before the first wait: asks for the body if the client wants to be asked, and has patience with it."""
         if self._expected:
             self._expected = False
             self._connection.send_continue()
         if not self._patient:
             self._patient = True
             self._connection.wait_for_body()
-        count = self._connection.receive_into(view)
-        if count == 0:
-            raise RequestRefused("The connection ended before the body did.")
-        return count
 
     def finish(self) -> bool:
         """Ends the reading. Whether the body is behind us, so that the next request can be read."""

@@ -233,15 +233,24 @@ class Connection:
         """Whether the client has sent, or is sending, what nobody is going to read: the drain needs to know."""
         return bool(self._rest) or (self._decoder is not None and not self._decoder.done)
 
+    def receive(self, size: int) -> bytes:
+        """For streamed bodies: waits for the read time. Nothing is the end of the connection."""
+        try:
+            return self.sock.recv(size)
+        except OSError as error:
+            raise self._broken_body(error) from None
+
     def receive_into(self, view: memoryview) -> int:
-        """For streamed bodies: waits for the read time. 0 is the end of the connection."""
+        """The same, into a buffer; the number of bytes."""
         try:
             return self.sock.recv_into(view)
-        except (BlockingIOError, socket.timeout):
-            seconds = self._limits.read_time
-            raise RequestRefused(f"Nothing of the body came for {seconds:g} seconds.", 408) from None
         except OSError as error:
-            raise RequestRefused(f"The connection broke within the body: {error}.") from None
+            raise self._broken_body(error) from None
+
+    def _broken_body(self, error: OSError) -> RequestRefused:
+        if isinstance(error, (BlockingIOError, socket.timeout)):
+            return RequestRefused(f"Nothing of the body came for {self._limits.read_time:g} seconds.", 408)
+        return RequestRefused(f"The connection broke within the body: {error}.")
 
     def wait_for_body(self) -> None:
         """A receive waits for the read time from now on."""
