@@ -19,11 +19,11 @@ API = "/api/2.0/mlflow/"
 PATIENCE = 60.0
 
 
-def trackd(*arguments: str) -> "subprocess.CompletedProcess[str]":
+def trackd(*arguments: str, before: Optional[Callable[[], None]] = None) -> "subprocess.CompletedProcess[str]":
     """Run a command of the program to its end; stdout and stderr are one text."""
     return subprocess.run(
         [sys.executable, "-m", "trackd", *arguments], env=_environment(), encoding="utf-8", timeout=PATIENCE,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=before,
     )
 
 

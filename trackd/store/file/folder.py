@@ -62,11 +62,20 @@ def list_folders(path: str, report: Report) -> List[str]:
     try:
         with os.scandir(path) as entries:
             for entry in entries:
-                if not entry.name.startswith(".") and entry.is_dir():
+                if not entry.name.startswith(".") and _is_folder(entry, report):
                     names.append(entry.name)
     except OSError as error:
         report(path, f"cannot be listed: {error.strerror}")
     return names
+
+
+def _is_folder(entry: "os.DirEntry[str]", report: Report) -> bool:
+    """Whether it is a folder or a link to one; a link in a loop must not hide what lies beside it."""
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        report(entry.path, f"cannot be looked at: {error.strerror}")
+        return False
 
 
 def stat_files(path: str, kinds: Tuple[str, ...], report: Report) -> Stats:
@@ -405,6 +414,8 @@ def read_history(path: str, key: str, size: int) -> Optional[List[Metric]]:
         data = _read(path, LARGEST_METRIC, size)
     except FileNotFoundError:
         return None
+    except OSError:
+        return []  # damaged, and reported where the run was read; its run has no current point of it either
     if len(data) < size:
         return None
     return parse_points(data, key, path, lambda where, what: None)[0]
