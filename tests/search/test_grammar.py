@@ -355,7 +355,8 @@ def test_depth_length_and_number_are_bounded() -> None:
     ):
         with pytest.raises(InvalidParameterValue, match=expected):
             parse_filter(text, RUNS)
-    assert len(parse_filter(" ".join([comparison] * grammar.MAX_COMPARISONS), RUNS).parts) == grammar.MAX_COMPARISONS
+    most = grammar.MAX_COMPARISONS
+    assert parse_filter(" ".join([comparison] * most), RUNS) == And((param(),) * most)
     with pytest.raises(InvalidParameterValue, match="at most"):
         parse_order_by([f"metrics.{number}" for number in range(grammar.MAX_ORDERS + 1)], RUNS)
 
@@ -386,7 +387,7 @@ def test_any_text_is_a_tree_or_a_400(text: str, schema: Any) -> None:
 
 
 key_texts = st.text(string.ascii_letters + string.digits + "_-. /:é中", max_size=8)
-value_texts = st.text(st.characters(exclude_characters="'\\", exclude_categories=("Cs",)), max_size=8)
+value_texts = st.text(max_size=8).map(lambda text: text.replace("'", "").replace("\\", ""))
 
 
 @st.composite

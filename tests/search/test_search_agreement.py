@@ -237,10 +237,13 @@ def page(
     return rows, paging.decode(paging.encode(following)) if following else None
 
 
-def all_pages(connection: sqlite3.Connection, *args: Any, **options: Any) -> List[Tuple[Any, ...]]:
-    rows, cursor = page(connection, *args, **options)
+def all_pages(
+    connection: sqlite3.Connection, clause: Optional[Clause], order: Sequence[Order] = (), **options: Any
+) -> List[Tuple[Any, ...]]:
+    """All pages, one after the other, each found by the token of the one before."""
+    rows, cursor = page(connection, clause, order, **options)
     while cursor is not None:
-        more, cursor = page(connection, *args, cursor=cursor, **options)
+        more, cursor = page(connection, clause, order, cursor=cursor, **options)
         assert more, "a token was given although nothing follows"
         rows += more
     return rows

@@ -116,12 +116,12 @@ def _dataset_values(entity: Entity, key: str) -> List[Value]:
     return values
 
 
-def sort_key(entity: Entity, order: Sequence[Order], schema: Schema) -> Tuple[Value, ...]:
+def sort_key(entity: Entity, order: Sequence[Order], schema: Schema) -> Tuple[Union[str, int, float, None], ...]:
     """The sort columns of an entity under a complete order, as ``Cursor.after`` holds them.
 
     A metric has two: 0 and its value, or 1 (NaN) or 2 (missing) and ``None``. All else has its value or ``None``.
     """
-    columns: List[Value] = []
+    columns: List[Union[str, int, float, None]] = []
     for kind, key, _ in order:
         value: Any = _value(entity, kind, key)
         if kind == METRIC:
