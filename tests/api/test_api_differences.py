@@ -1,0 +1,374 @@
+"""Each row of docs/differences.md, held by a test of the same name: what trackd answers where MLflow does otherwise."""
+
+import errno
+import json
+import re
+from pathlib import Path
+from typing import Any, Callable, Dict, List
+
+import pytest
+
+from tests.conftest import Client
+from tests.memory_store import MemoryStore
+from trackd.app import App
+from trackd.config import Config
+from trackd.fields.kinds import Flag
+from trackd.store import open_store
+
+PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "differences.md"
+BULK = "/ajax-api/2.0/mlflow/metrics/get-history-bulk"
+
+Check = Callable[[Client], None]
+CHECKS: Dict[str, Check] = {}
+
+
+def row(request: str) -> Callable[[Check], Check]:
+    """Says which row of the page a check is for, by the row's first cell."""
+
+    def declare(check: Check) -> Check:
+        assert request not in CHECKS
+        CHECKS[request] = check
+        return check
+
+    return declare
+
+
+def refused(client: Client, path: str, *bodies: Any, error: str = "INVALID_PARAMETER_VALUE") -> None:
+    """Each of the bodies is a 400 with that code."""
+    for body in bodies:
+        reply = client.post(path, raw=body) if isinstance(body, bytes) else client.post(path, body)
+        assert (reply.status, reply.error) == (400, error), (body, reply.json)
+
+
+def point(client: Client, **fields: Any) -> Any:
+    """A point of a metric of a new run."""
+    return {"run_id": client.run(), "key": "m", "value": 1.0, "timestamp": 1, **fields}
+
+
+@row('An integer that is none: `12.5`, `true`, `" 12"`, beyond 64 bits')
+def _(client: Client) -> None:
+    for value in (12.5, True, " 12", 2**63):
+        refused(client, "runs/log-metric", point(client, timestamp=value))
+        refused(client, "runs/create", {"experiment_id": "0", "start_time": value})
+
+
+@row('A metric\'s value that is `true`, `"abc"`, `"1_0"` or a bare `NaN`')
+def _(client: Client) -> None:
+    for value in (True, "abc", "1_0"):
+        refused(client, "runs/log-metric", point(client, value=value))
+    refused(client, "runs/log-metric", json.dumps(point(client, value=float("nan"))).encode())
+    assert client.ok("runs/log-metric", **point(client, value="NaN")) == {}
+
+
+@row("A string field that holds a number or an object")
+def _(client: Client) -> None:
+    refused(client, "runs/create", {"experiment_id": "0", "user_id": 7}, {"experiment_id": "0", "user_id": {}})
+    refused(client, "runs/log-parameter", {"run_id": client.run(), "key": "a", "value": 5})
+
+
+@row("A number of a status or view type that does not exist, `true` for one")
+def _(client: Client) -> None:
+    run = client.run()
+    refused(client, "runs/update", {"run_id": run, "status": 99}, {"run_id": run, "status": True})
+    refused(client, "runs/search", {"run_view_type": 7}, {"run_view_type": True})
+    assert client.ok("runs/update", run_id=run, status="BOGUS")["run_info"]["status"] == "RUNNING"
+
+
+@row("A list that holds `null`, a number or a list in the place of an id or object")
+def _(client: Client) -> None:
+    refused(client, "runs/search", *({"experiment_ids": [wrong]} for wrong in (None, 0, ["0"])))
+    refused(client, "runs/create", *({"experiment_id": "0", "tags": [wrong]} for wrong in (None, 5, [])))
+
+
+@row("JSON with a name twice in one object")
+def _(client: Client) -> None:
+    refused(client, "experiments/create", b'{"name":"a","name":"b"}')
+
+
+@row("Malformed JSON")
+def _(client: Client) -> None:
+    refused(client, "runs/search", b"{", b'{"experiment_ids":["0"],}')
+    assert "at character" in client.post("runs/search", raw=b"{").json["message"]
+
+
+@row('Half of a surrogate pair in a string (`"\\ud800"`)')
+def _(client: Client) -> None:
+    refused(client, "experiments/create", b'{"name":"\\ud800"}')
+
+
+@row("Bodies in UTF-16 or UTF-32")
+def _(client: Client) -> None:
+    refused(client, "experiments/create", *('{"name":"a"}'.encode(coding) for coding in ("utf-16", "utf-32")))
+
+
+@row("Tags of a new run with a key that is empty, too long or climbs (`../x`)")
+def _(client: Client) -> None:
+    for key in ("", "x" * 251, "../x"):
+        refused(client, "runs/create", {"experiment_id": "0", "tags": [{"key": key, "value": "v"}]})
+
+
+@row("Tags of a new run with values above 8000 characters")
+def _(client: Client) -> None:
+    run = client.run(tags=[{"key": "a", "value": "x" * 9000}])
+    assert {"key": "a", "value": "x" * 8000} in client.get_run(run)["data"]["tags"]
+
+
+@row("Dataset inputs without dataset, name, digest or a tag's key; models without an id")
+def _(client: Client) -> None:
+    run, dataset = client.run(), {"name": "d", "digest": "e"}
+    inputs: List[Any] = [
+        {},
+        {"dataset": {"name": "d"}},
+        {"dataset": {"digest": "e"}},
+        {"dataset": dataset, "tags": [{}]},
+    ]
+    for wrong in inputs:
+        refused(client, "runs/log-inputs", {"run_id": run, "datasets": [wrong]})
+    refused(client, "runs/log-inputs", {"run_id": run, "models": [{}]})
+    refused(client, "runs/outputs", {"run_id": run, "models": [{"model_id": ""}]})
+
+
+@row("Model ids that are no ids (`../x`) in inputs, outputs and points of metrics")
+def _(client: Client) -> None:
+    for path in ("runs/log-inputs", "runs/outputs"):
+        refused(client, path, {"run_id": client.run(), "models": [{"model_id": "../x"}]})
+    refused(client, "runs/log-metric", point(client, model_id="../x"))
+
+
+@row("A metric point of a logged model that is not there")
+def _(client: Client) -> None:
+    reply = client.post("runs/log-metric", point(client, model_id="m-1"))
+    assert (reply.status, reply.error) == (404, "RESOURCE_DOES_NOT_EXIST")
+
+
+@row("Equal tag keys in experiments/create")
+def _(client: Client) -> None:
+    refused(client, "experiments/create", {"name": "a", "tags": [{"key": "k"}, {"key": "k"}]}, error="BAD_REQUEST")
+
+
+@row("runs/create without an experiment")
+def _(client: Client) -> None:
+    refused(client, "runs/create", {}, {"experiment_id": ""})
+
+
+@row("`run_uuid` alone where the message has only `run_id` (delete, restore, log-batch)")
+def _(client: Client) -> None:
+    for path in ("runs/delete", "runs/restore", "runs/log-batch"):
+        refused(client, path, {"run_uuid": client.run()})
+
+
+@row("get-history-bulk with an empty key or a negative limit")
+def _(client: Client) -> None:
+    assert client.get(BULK, "run_id=a&metric_key=").status == 400
+    assert client.get(BULK, "run_id=a&metric_key=m&max_results=-1").status == 400
+
+
+@row("An experiment id in another script's digits")
+def _(client: Client) -> None:
+    assert client.get("experiments/get", {"experiment_id": "٠"}).status == 400
+
+
+@row("An array, a number or `true` as the body; JSON in a string twice over")
+def _(client: Client) -> None:
+    twice = json.dumps(json.dumps(json.dumps({"name": "a"}))).encode()
+    refused(client, "experiments/create", b"[]", b"5", b"true", twice)
+
+
+@row("Deep nesting, integers of thousands of digits, a value beyond a double")
+def _(client: Client) -> None:
+    refused(client, "experiments/create", b'{"name":' + b"[" * 100_000, b'{"name":' + b"9" * 5000 + b"}")
+    refused(client, "runs/log-metric", point(client, value=10**400))
+
+
+@row("`null` or text in the place of a metric; objects in the place of integers")
+def _(client: Client) -> None:
+    run = client.run()
+    refused(client, "runs/log-batch", {"run_id": run, "metrics": [None]}, {"run_id": run, "metrics": ["x"]})
+    refused(client, "runs/create", {"experiment_id": "0", "start_time": {}})
+    refused(client, "runs/search", {"max_results": {}})
+
+
+@row("Renaming a deleted experiment")
+def _(client: Client) -> None:
+    experiment = client.ok("experiments/create", name="a")["experiment_id"]
+    client.ok("experiments/delete", experiment_id=experiment)
+    refused(client, "experiments/update", {"experiment_id": experiment, "new_name": "b"}, error="INVALID_STATE")
+
+
+@row("An experiment id beyond 64 bits")
+def _(client: Client) -> None:
+    assert client.get("experiments/get", {"experiment_id": "9" * 30}).status == 400
+    refused(client, "runs/search", {"experiment_ids": ["9" * 30]})
+
+
+@row("An artifact location with a file URI of another host")
+def _(client: Client) -> None:
+    refused(client, "experiments/create", {"name": "a", "artifact_location": "file://host/x"})
+
+
+@row("log-model with JSON that is no object, flavors that are none, or a history tag that holds no list")
+def _(client: Client) -> None:
+    model = {"run_id": "", "artifact_path": "", "utc_time_created": "", "flavors": {}}
+    run = client.run()
+    for wrong in ("[]", "3", json.dumps({**model, "flavors": 3})):
+        refused(client, "runs/log-model", {"run_id": run, "model_json": wrong})
+    client.ok("runs/set-tag", run_id=run, key="mlflow.log-model.history", value="junk")
+    refused(client, "runs/log-model", {"run_id": run, "model_json": json.dumps(model)})
+
+
+@row("get-history-bulk with a limit that is no number")
+def _(client: Client) -> None:
+    assert client.get(BULK, "run_id=a&metric_key=m&max_results=x").status == 400
+
+
+@row("runs/search ordered twice by one key")
+def _(client: Client) -> None:
+    refused(client, "runs/search", {"experiment_ids": ["0"], "order_by": ["metrics.a", "metrics.a DESC"]})
+
+
+@row("A store without room, without permission, or locked")
+def _(client: Client) -> None:
+    import sqlite3
+
+    class Failing(MemoryStore):
+        """Every write fails in one way."""
+
+        error: Exception
+
+        def transaction(self) -> Any:
+            """Fails."""
+            raise self.error
+
+    store = Failing()
+    for error, status in (
+        (OSError(errno.ENOSPC, ""), 507),
+        (OSError(errno.EACCES, ""), 403),
+        (sqlite3.OperationalError("database is locked"), 503),
+    ):
+        store.error = error
+        assert Client(App(store, Config())).post("experiments/create", {"name": "a"}).status == status
+
+
+@row("Required fields in lowerCamelCase, in bodies and queries")
+def _(client: Client) -> None:
+    client.ok("experiments/set-experiment-tag", experimentId="0", key="a", value="b")
+    assert client.get("experiments/get", {"experimentId": "0"}).status == 200
+
+
+@row("`Content-Type: Application/JSON`")
+def _(client: Client) -> None:
+    headers = {"content-type": "Application/JSON"}
+    assert client.send("POST", "experiments/create", b'{"name":"a"}', headers=headers).status == 200
+
+
+@row('Booleans as strings in bodies (`"TRUE"`), as R sends them')
+def _(client: Client) -> None:
+    assert Flag().read("TRUE", "flag") is True
+
+
+@row("OR, NOT and parentheses in filters")
+def _(client: Client) -> None:
+    run = client.run(tags=[{"key": "a", "value": "1"}])
+    client.run(tags=[{"key": "a", "value": "2"}])
+    for text in ("tags.a = '1' OR tags.a = '3'", "NOT tags.a = '2'", "(tags.a = '1')"):
+        found = client.ok("runs/search", experiment_ids=["0"], filter=text)["runs"]
+        assert [each["info"]["run_id"] for each in found] == [run]
+
+
+@row("Logging an output again")
+def _(client: Client) -> None:
+    run = client.run()
+    for step in (1, 2):
+        client.ok("runs/outputs", run_id=run, models=[{"model_id": "m-1", "step": step}])
+    assert client.get_run(run)["outputs"] == {"model_outputs": [{"model_id": "m-1", "step": 1}]}
+
+
+@row("A run with an empty mlflow.runName tag")
+def _(client: Client) -> None:
+    assert client.get_run(client.run(tags=[{"key": "mlflow.runName", "value": ""}]))["info"]["run_name"]
+
+
+@row("log-batch with something wrong in its middle")
+def _(client: Client) -> None:
+    run = client.run()
+    client.ok("runs/log-parameter", run_id=run, key="p", value="1")
+    before = client.get_run(run)
+    metrics = [{"key": "m", "value": 1, "timestamp": 1}]
+    refused(client, "runs/log-batch", {"run_id": run, "metrics": metrics, "params": [{"key": "p", "value": "2"}]})
+    refused(client, "runs/log-batch", {"run_id": run, "metrics": metrics, "tags": [{"key": "../t"}]})
+    assert client.get_run(run) == before
+
+
+@row("An unknown path")
+def _(client: Client) -> None:
+    assert (client.get("/nope").status, client.get("/nope").error) == (404, "ENDPOINT_NOT_FOUND")
+
+
+@row("A wrong method")
+def _(client: Client) -> None:
+    assert (client.get("runs/create").status, client.get("runs/create").error) == (405, "BAD_REQUEST")
+
+
+@row("NaN in get-history-bulk")
+def _(client: Client) -> None:
+    body = point(client, value="NaN")
+    client.ok("runs/log-metric", **body)
+    assert client.get(BULK, {"run_id": body["run_id"], "metric_key": "m"}).json["metrics"][0]["value"] == "NaN"
+
+
+@row("HEAD")
+def _(client: Client) -> None:
+    assert client.send("HEAD", "experiments/get", query="experiment_id=0").status == 200
+
+
+@row("GET with its arguments in a body")
+def _(client: Client) -> None:
+    headers = {"content-type": "application/json"}
+    assert client.send("GET", "experiments/get", b'{"experiment_id":"0"}', headers=headers).status == 400
+
+
+@row("The order of a run's tags and params")
+def _(client: Client) -> None:
+    run = client.run(tags=[{"key": "z"}, {"key": "a"}])
+    keys = [tag["key"] for tag in client.get_run(run)["data"]["tags"]]
+    assert keys == sorted(keys) == ["a", "mlflow.runName", "z"]
+
+
+@row("server-info")
+def _(client: Client) -> None:
+    info = client.get("/api/3.0/mlflow/server-info").json
+    assert info["features_enabled"] == {"gateway": False} and not info["presigned_upload_run_id_supported"]
+
+
+@row("Refusals of a Host or an Origin")
+def _(client: Client) -> None:
+    reply = client.send("GET", "/", headers={"host": "evil.example"})
+    assert reply.status == 403 and ("X-Content-Type-Options", "nosniff") in reply.response.headers
+
+
+FOLDER_ROW = "Two keys of which one is the folder of the other (`a`, `a/b`)"
+
+
+def test_one_key_cannot_be_the_folder_of_another_in_a_folder(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "mlruns"), sync="off")
+    client = Client(App(store, Config()))
+    run = client.run()
+    client.ok("runs/set-tag", run_id=run, key="a", value="1")
+    refused(client, "runs/set-tag", {"run_id": run, "key": "a/b", "value": "1"})
+    assert store.check() == []
+    store.close()
+
+
+def rows() -> List[str]:
+    """The first cell of every row on the page."""
+    cells = re.findall(r"^\| (.+?) \| .* \|.*\|.*\|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    return [cell for cell in cells if cell != "request"]
+
+
+@pytest.mark.parametrize("request_row", sorted(CHECKS))
+def test_trackd_answers_as_the_page_says(client: Client, request_row: str) -> None:
+    CHECKS[request_row](client)
+
+
+def test_every_row_of_the_page_has_its_test() -> None:
+    assert sorted(rows()) == sorted([*CHECKS, FOLDER_ROW])
