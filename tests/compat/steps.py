@@ -1,0 +1,14 @@
+"""All steps of the differential test, in the order in which they are sent."""
+
+from typing import List
+
+from tests.compat import steps_experiments, steps_metrics, steps_runs, steps_search, steps_wire
+from tests.compat.differ import Step
+
+STEPS: List[Step] = [
+    *steps_experiments.STEPS,
+    *steps_runs.STEPS,
+    *steps_metrics.STEPS,
+    *steps_search.STEPS,
+    *steps_wire.STEPS,
+]
