@@ -28,7 +28,11 @@ def main(arguments: Sequence[str]) -> int:
     """Run the steps; the exit code is 1 if any of them failed."""
     is_core = "--core" in arguments
     rest = [word for word in arguments if word != "--core"]
-    python = str(environments.ready(environments.TOOLS))
+    try:
+        python = str(environments.ready(environments.TOOLS))
+    except subprocess.CalledProcessError as error:
+        print(f"tests: the environment for the tests could not be made: {error}", flush=True)
+        return 1
     results: Dict[str, int] = {}
     if not is_core:
         for environment in (environments.MLFLOW_3, environments.MLFLOW_2):

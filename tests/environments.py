@@ -87,7 +87,7 @@ def ready(environment: Environment) -> Path:
         if not _marked(place, environment):
             if not _answers(place, environment):
                 _make(place, environment)
-            (place / MARKER).write_text("\n".join(environment.requirements) + "\n", encoding="utf-8")
+            (place / MARKER).write_text(_listed(environment), encoding="utf-8")
     return interpreter(place)
 
 
@@ -109,7 +109,12 @@ def _marked(place: Path, environment: Environment) -> bool:
     marker = place / MARKER
     if not (interpreter(place).exists() and marker.is_file()):
         return False
-    return marker.read_text(encoding="utf-8").split("\n")[:-1] == list(environment.requirements)
+    return marker.read_text(encoding="utf-8") == _listed(environment)
+
+
+def _listed(environment: Environment) -> str:
+    """What a marker holds."""
+    return "".join(each + "\n" for each in environment.requirements)
 
 
 def _answers(place: Path, environment: Environment) -> bool:
@@ -130,12 +135,19 @@ def _make(place: Path, environment: Environment) -> None:
     print(f"tests: making {place} ({', '.join(environment.requirements)})", file=sys.stderr, flush=True)
     if place.exists():
         shutil.rmtree(place)
-    subprocess.run([python, "-m", "venv", str(place)], check=True)
+    without = [] if environment.requirements else ["--without-pip"]
+    subprocess.run([python, "-m", "venv", *without, str(place)], check=True)
+    if environment.requirements:
+        _install(place, environment.requirements)
+    subprocess.run([str(interpreter(place)), "-c", environment.probe], stdout=subprocess.DEVNULL, check=True)
+
+
+def _install(place: Path, requirements: Tuple[str, ...]) -> None:
+    """Install packages from the package index."""
     pip = [str(interpreter(place)), "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-input"]
     # An old pip cannot read the metadata of some new packages.
     subprocess.run([*pip, "--upgrade", "pip"], check=True)
-    subprocess.run([*pip, *environment.requirements], check=True)
-    subprocess.run([str(interpreter(place)), "-c", environment.probe], stdout=subprocess.DEVNULL, check=True)
+    subprocess.run([*pip, *requirements], check=True)
 
 
 def find_python(version: Version) -> Optional[str]:

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import List, Set
 
@@ -74,6 +75,7 @@ def in_code(words: "dict[str, str]") -> Set[str]:
     return {word for word, path in words.items() if f'"{word}"' in (ROOT / path).read_text(encoding="utf-8")}
 
 
+@lru_cache(maxsize=None)
 def variables_in_code() -> Set[str]:
     """Variables that the code reads by itself, as string constants in it."""
     found: Set[str] = set()
