@@ -127,9 +127,13 @@ class Answer(NamedTuple):
 
 
 class Client:
-    """One keep-alive connection. Nothing is ever repeated: an error is an error."""
+    """One keep-alive connection. Nothing is ever repeated: an error is an error.
+
+    ``closing`` is set when the server said that it closes the connection.
+    """
 
     def __init__(self, port: int) -> None:
+        self.closing = False
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self._socket.makefile("rb")
@@ -178,8 +182,11 @@ class Client:
                 break
             if not header.endswith(b"\n"):
                 raise ConnectionError("a cut answer")
-            if header[:15].lower() == b"content-length:":
-                length = int(header[15:])
+            name, _, value = header.lower().partition(b":")
+            if name == b"content-length":
+                length = int(value)
+            elif name == b"connection":
+                self.closing = b"close" in value
         body = self._file.read(length)
         if len(body) < length:
             raise ConnectionError("a cut answer")
@@ -257,19 +264,20 @@ def everything(client: Client) -> Dict[str, Any]:
     for run in found["runs"][0]:
         run_id = run["info"]["run_id"]
         for metric in run.get("data", {}).get("metrics", []):
-            found["history"][run_id, metric["key"]] = get_history(client, run_id, metric["key"])
+            query = {"run_id": run_id, "metric_key": metric["key"]}
+            found["history"][run_id, metric["key"]] = client.found("metrics/get-history", query)
     return found
 
 
 def snapshot(root: Path, times: bool = False) -> Dict[str, object]:
     """Every path below a folder with what it is: the bytes of files, the targets of links; with ``times`` also mtimes.
 
-    trackd's own files (``.trackd*`` in the root) are left out unless ``times`` asks for everything.
+    The server's index and lock are left out unless ``times`` asks for everything.
     """
     found: Dict[str, object] = {}
     for path in _walk(root):
         name = str(path.relative_to(root))
-        if not times and name.startswith(".trackd"):
+        if not times and path.name.startswith((".trackd-index", ".trackd-lock")):
             continue
         status = path.lstat()
         kind: object = oct(status.st_mode)
