@@ -6,12 +6,17 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 from urllib.parse import urlencode
 
 import pytest
+from hypothesis import settings
 
 from tests.memory_store import MemoryStore
 from trackd.app import App
 from trackd.config import Config
 from trackd.store.base import Store
 from trackd.web.message import Request, Response
+
+# A machine that runs tests may be busy: no example fails for being slow.
+settings.register_profile("trackd", deadline=None)
+settings.load_profile("trackd")
 
 Query = Union[Dict[str, Any], List[Tuple[str, Any]], str]
 
