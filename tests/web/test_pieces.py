@@ -61,7 +61,7 @@ def outcome(sock: socket.socket, pieces: Iterable[bytes]) -> List[Tuple[object, 
             request = connection.take(piece)
             while request is not None:
                 seen.append((request.method, request.path, request.query, request.headers, request.body))
-                request = connection.take(b"") if connection.has_more else None
+                request = connection.take(b"") if connection.rest else None
     except TrackdError as error:
         seen.append((error.status,))
     return seen

@@ -53,12 +53,13 @@ class Connection:
       that of ``Workers``.
     * ``request``: complete, waiting for a worker. ``stream``: its body, if its route reads it itself.
     * ``keep``: stay open after the current response. ``old``: the current request speaks HTTP/1.0.
+    * ``rest``: what came behind the current request.
     """
 
     # fmt: off
     __slots__ = (
         "sock", "client", "state", "deadline", "drained", "watched", "waiting", "admitted", "request", "stream",
-        "keep", "old", "_limits", "_heads", "_ids", "_memory", "_rest", "_scanned", "_head", "_decoder", "_parts",
+        "keep", "old", "rest", "_limits", "_heads", "_ids", "_memory", "_scanned", "_head", "_decoder", "_parts",
         "_size", "_output", "_file",
     )
     # fmt: on
@@ -88,7 +89,7 @@ class Connection:
         self._heads = heads
         self._ids = ids
         self._memory = memory
-        self._rest: Union[bytes, bytearray] = b""
+        self.rest: Union[bytes, bytearray] = b""
         self._scanned = 0
         self._head: Optional[Head] = None
         self._decoder: Optional[Decoder] = None
@@ -106,46 +107,45 @@ class Connection:
 
     # Reading
 
-    def take(self, data: bytes) -> Optional[Request]:
+    def take(self, data: Union[bytes, bytearray]) -> Optional[Request]:
         """Adds what was received; the request that is complete with it, or ``None``.
 
         ``data`` may be empty: then what came earlier behind another request is looked at. Raises ``TrackdError``
         for a request to refuse; the connection is of no use after that.
         """
         if self._head is not None:
-            return self._take_body(data)
-        return self._take_head(self._joined(data) if self._rest else data)
-
-    def _take_head(self, data: Union[bytes, bytearray]) -> Optional[Request]:
+            return self._take_body(bytes(data))
+        if self.rest:
+            data = self._joined(data)
         if data[:1] == b"\r":
             # Some clients send an empty line behind a body (RFC 9112, 2.2).
             while data.startswith(b"\r\n"):
                 data = data[2:]
             if data == b"\r":
-                self._rest = data
+                self.rest = data
                 return None
         end = data.find(b"\r\n\r\n", self._scanned)
         if end < 0:
             if data:
                 check_partial(data, self._scanned, self._limits)
             self._scanned = max(0, len(data) - 3)
-            self._rest = data
+            self.rest = data
             return None
         self._scanned = 0
         head = self._heads.read(bytes(data[:end]))
         body = bytes(data[end + 4 :])
-        self._rest = b""
+        self.rest = b""
         if head.length == len(body) and not head.streaming and head.length <= self._limits.body:
             # The usual case: one request, all of it, and nothing else.
             return self._request(head, body)
         if head.length == 0:
-            self._rest = body
+            self.rest = body
             return self._request(head, b"")
         return self._start_body(head, body)
 
-    def _joined(self, data: bytes) -> bytearray:
+    def _joined(self, data: Union[bytes, bytearray]) -> bytearray:
         # A bytearray grows in place: a head that comes in single bytes would else be copied for each.
-        rest = self._rest if isinstance(self._rest, bytearray) else bytearray(self._rest)
+        rest = self.rest if isinstance(self.rest, bytearray) else bytearray(self.rest)
         rest += data
         return rest
 
@@ -179,7 +179,7 @@ class Connection:
         self._forget_body()
         if head.streaming:
             return self._request_with_stream(head, body, False)
-        self._rest = decoder.rest
+        self.rest = decoder.rest
         return self._request(head, body)
 
     def _forget_body(self) -> None:
@@ -188,10 +188,8 @@ class Connection:
         self._head, self._parts, self._size = None, [], 0
 
     def _request(self, head: Head, body: bytes) -> Request:
-        self.keep, self.old = head.keep, head.old
-        identity = "%x" % next(self._ids)
-        headers = head.headers.copy()
-        return Request(head.method, head.path, head.query, headers, body, None, head.target, self.client, identity)
+        method, target, path, query, headers, _, _, self.keep, _, self.old = head
+        return Request(method, path, query, headers.copy(), body, None, target, self.client, f"{next(self._ids):x}")
 
     def _request_with_stream(self, head: Head, start: bytes, expected: bool) -> Request:
         assert self._decoder is not None
@@ -204,7 +202,7 @@ class Connection:
         """Ends the body that the route was reading. What it has left unread ends the connection after the response."""
         if self.stream is not None:
             if self.stream.finish() and self._decoder is not None:
-                self._rest = self._decoder.rest
+                self.rest = self._decoder.rest
             else:
                 self.keep = False
             self.stream = None
@@ -214,7 +212,7 @@ class Connection:
         """What the connection waits for, as long as no request is complete: ``IDLE``, ``HEAD`` or ``BODY``."""
         if self._head is not None:
             return BODY
-        return HEAD if self._rest else IDLE
+        return HEAD if self.rest else IDLE
 
     @property
     def wanted(self) -> int:
@@ -224,14 +222,9 @@ class Connection:
         return min(max(self._decoder.remaining, 16 * 1024), 256 * 1024)
 
     @property
-    def has_more(self) -> bool:
-        """Whether bytes came behind the current request."""
-        return bool(self._rest)
-
-    @property
     def unread(self) -> bool:
         """Whether the client has sent, or is sending, what nobody is going to read: the drain needs to know."""
-        return bool(self._rest) or (self._decoder is not None and not self._decoder.done)
+        return bool(self.rest) or (self._decoder is not None and not self._decoder.done)
 
     def receive(self, size: int) -> bytes:
         """For streamed bodies: waits for the read time. Nothing is the end of the connection."""

@@ -385,7 +385,12 @@ class Server:
             self._workers.streamed(connection)
         if self._stopping:
             connection.keep = False
-        head = self._head(connection, response)
+        try:
+            head = self._answers.head(response, CLOSE if not connection.keep else KEEP_OLD if connection.old else KEEP)
+        except ValueError:
+            if response.file is not None:
+                response.file.file.close()
+            raise
         bare = request.method == "HEAD" or response.status in (204, 304)
         if response.file is None:
             return connection.send(head if bare else head + response.body)
@@ -393,14 +398,6 @@ class Server:
             response.file.file.close()
             return connection.send(head)
         return connection.send(head, response.file)
-
-    def _head(self, connection: Connection, response: Response) -> bytes:
-        try:
-            return self._answers.head(response, CLOSE if not connection.keep else KEEP_OLD if connection.old else KEEP)
-        except ValueError:
-            if response.file is not None:
-                response.file.file.close()
-            raise
 
     def _arrived(self, connection: Connection) -> Optional[Request]:
         """The request whose arrival was reported. ``None``: it is not complete, and somebody else's now."""
@@ -412,10 +409,10 @@ class Server:
 
     def _following(self, connection: Connection) -> Optional[Request]:
         """The next request, if it comes soon and nobody else needs this thread. ``None``: it is somebody else's now."""
-        request = connection.take(b"") if connection.has_more else None
+        request = connection.take(b"") if connection.rest else None
         small = 0
         while request is None:
-            if self._stopping or small == _SMALL_PIECES or not self._may_linger(connection):
+            if self._stopping or self._workers.queue or small == _SMALL_PIECES or not self._may_linger(connection):
                 self._park(connection, connection.progress)
                 return None
             data = self._received(connection, 0)
@@ -427,7 +424,7 @@ class Server:
             # Others wait. They come first, then this one again.
             self._hand_over(connection, request)
             return None
-        return request if self._admitted(connection, request) else None
+        return request if connection.stream is None or self._admitted(connection, request) else None
 
     def _received(self, connection: Connection, flags: int) -> bytes:
         """What the client sent; nothing if it sent nothing or left, and then the connection is not ours any more."""
@@ -456,8 +453,6 @@ class Server:
         self._workers.put(connection)
 
     def _may_linger(self, connection: Connection) -> bool:
-        if self._workers.queue:
-            return False
         if connection not in self._lingering:
             if len(self._lingering) >= self._limits.lingering:
                 return False
