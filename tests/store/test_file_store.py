@@ -29,7 +29,7 @@ from trackd.entities import (
 from trackd.errors import InvalidParameterValue, PermissionDenied, ResourceDoesNotExist, StorageFull, TrackdError
 from trackd.store import open_store
 from trackd.store.base import Problem, Store
-from trackd.store.file import disk
+from trackd.store.file import disk, watch
 from trackd.store.file.metafile import dump, load
 from trackd.store.file.store import FileStore
 
@@ -279,7 +279,7 @@ _CRASH = """
 import os, sys
 sys.path.insert(0, {source!r})
 from trackd.store import open_store
-from trackd.store.file import disk
+from trackd.store.file import disk, watch
 from tests.store.test_file_store import scenario
 left = int(sys.argv[2])
 def dying(name):
@@ -517,7 +517,11 @@ def test_an_index_that_disagrees_with_the_files_is_found_by_check(store: FileSto
     (root / ".trackd-index.db").unlink()
 
 
-def test_changes_are_forgotten_when_they_are_on_disk(store: FileStore) -> None:
+@pytest.mark.parametrize("limit", ["FORGET_AFTER", "FORGET_CHANGES"])
+def test_changes_are_forgotten_when_they_are_on_disk(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(watch, limit, 1)
     add_run(store, "a" * 32)
 
     def waiting() -> int:

@@ -121,17 +121,11 @@ def _make_folders(path: str, applied: Applied) -> None:
 def _create(folder: str, change: Change, number: int, applied: Applied, replay: bool) -> None:
     path = f"{folder}/{change.name}"
     data = change.text.encode("utf-8")
-    if replay and _is_newer(path, change.mtime) and not _is_beginning(path, data):
+    if replay and _is_done(path, change.mtime, data):
         return
     descriptor = _open(folder, change.name, _WRITE_FLAGS, applied)
     applied._undo.append(lambda: os.unlink(path))
     _fill(descriptor, path, data, change.mtime)
-
-
-def _is_beginning(path: str, data: bytes) -> bool:
-    """Whether a file holds no more than the beginning of ``data``: we died before it was whole and its time was set."""
-    with open(path, "rb") as file:
-        return data.startswith(file.read(len(data) + 1))
 
 
 def _fill(descriptor: int, path: str, data: bytes, mtime: int) -> None:
@@ -176,6 +170,8 @@ def _append(folder: str, change: Change, number: int, applied: Applied, replay: 
 
 def _missing(descriptor: int, size: int, expected: int, data: bytes, replay: bool) -> bytes:
     """What is still to be appended to a file that is not as expected: others wrote to it, or we died half-way."""
+    if replay and os.pread(descriptor, len(data), expected) == data:
+        return b""
     start = min(expected, size)
     os.lseek(descriptor, start, os.SEEK_SET)
     found = b""
@@ -203,7 +199,7 @@ def _shorten(path: str, size: int, expected: int) -> None:
 
 def _write(folder: str, change: Change, number: int, applied: Applied, replay: bool) -> None:
     path = f"{folder}/{change.name}"
-    if replay and _is_newer(path, change.mtime):
+    if replay and _is_done(path, change.mtime):
         return
     temporary = f"{folder}/{TEMPORARY}{number}"
     descriptor = os.open(temporary, _WRITE_FLAGS, 0o666)
@@ -244,7 +240,7 @@ def _kept(path: str, temporary: str) -> Callable[[], None]:
 
 def _remove(folder: str, change: Change, number: int, applied: Applied, replay: bool) -> None:
     path = f"{folder}/{change.name}"
-    if replay and (not os.path.lexists(path) or _is_newer(path, change.mtime)):
+    if replay and (not os.path.lexists(path) or os.lstat(path).st_mtime_ns > change.mtime):
         return
 
     def act(last: bool) -> None:
@@ -269,11 +265,20 @@ def _move(folder: str, change: Change, number: int, applied: Applied, replay: bo
 _DO = {MAKE: _make, CREATE: _create, APPEND: _append, WRITE: _write, REMOVE: _remove, MOVE: _move}
 
 
-def _is_newer(path: str, mtime: int) -> bool:
+def _is_done(path: str, mtime: int, data: Optional[bytes] = None) -> bool:
+    """Whether the file is as the change made it, or as somebody made it later.
+
+    ``data``: what the change writes in place. A file that holds only the beginning of it is not somebody's: we died
+    before it was whole and its time was set.
+    """
     try:
-        return os.lstat(path).st_mtime_ns > mtime
+        found = os.lstat(path).st_mtime_ns
     except FileNotFoundError:
         return False
+    if data is None or found <= mtime:
+        return found >= mtime
+    with open(path, "rb") as file:
+        return not data.startswith(file.read(len(data) + 1))
 
 
 _UTIME_TAKES_DESCRIPTORS = os.utime in os.supports_fd

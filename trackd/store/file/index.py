@@ -22,7 +22,7 @@ from trackd.store.sql.schema import TABLES
 from trackd.store.sql.transaction import SqlTransaction
 
 #: Raised whenever the tables change: an index of another format is made anew.
-FORMAT = "1"
+FORMAT = "2"
 
 _TABLES = """
 CREATE TABLE trackd_changes (sequence INTEGER PRIMARY KEY, changes TEXT NOT NULL);

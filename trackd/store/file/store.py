@@ -36,6 +36,10 @@ Log = Callable[[str], None]
 _CHUNK = 200
 
 
+#: Rows of changes that are removed in one transaction: some milliseconds.
+_FORGOTTEN_AT_ONCE = 1000
+
+
 class FileStore(SqlReads, Store):
     """A store on a folder in MLflow's layout.
 
@@ -73,6 +77,7 @@ class FileStore(SqlReads, Store):
         self._repairs: Set[str] = set()
         self._undone: List[int] = []
         self.applied_sequence = 0
+        self.pending = 0
         self._lock = None if read_only else Lock(self._make_root())
         try:
             self._open_index()
@@ -195,6 +200,7 @@ class FileStore(SqlReads, Store):
                 self._undone.append(transaction.sequence)
                 self._repairs |= transaction.touched
             self.applied_sequence = transaction.sequence
+            self.pending += len(changes)
         self.watch.wake()
         if self._repairs or self._undone:
             try:
@@ -225,13 +231,26 @@ class FileStore(SqlReads, Store):
 
     def forget(self, sequence: int) -> None:
         """The files of all changes up to ``sequence`` are on disk: their rows are no longer needed."""
-        with self._database.exclusive() as connection:
-            if sequence and self.applied_sequence >= sequence:
-                with _committed(connection):
-                    connection.execute("DELETE FROM trackd_changes WHERE sequence <= ?", (sequence,))
-                if self.applied_sequence == sequence:
-                    self.applied_sequence = 0  # numbers begin again in an empty table
+        left = True
+        while left:
+            with self._database.exclusive() as connection:
+                left = self._forget_some(connection, sequence)
         self._database.checkpoint()
+
+    def _forget_some(self, connection: Connection, sequence: int) -> bool:
+        """Few enough rows that nobody notices the wait; whether there are more."""
+        with _committed(connection):
+            gone = connection.execute(
+                "DELETE FROM trackd_changes WHERE sequence IN"
+                " (SELECT sequence FROM trackd_changes WHERE sequence <= ? ORDER BY sequence LIMIT ?)",
+                (sequence, _FORGOTTEN_AT_ONCE),
+            ).rowcount
+        if gone == _FORGOTTEN_AT_ONCE:
+            return True
+        if self.applied_sequence == sequence:
+            self.applied_sequence = 0  # numbers begin again in an empty table
+        self.pending = connection.execute("SELECT count(*) FROM trackd_changes").fetchone()[0]
+        return False
 
     def fail(self, error: Exception) -> None:
         """Take no more writes."""
@@ -292,6 +311,7 @@ class FileStore(SqlReads, Store):
             if rows and not self.read_only:
                 disk.replay(self.root, [index_file.decode_changes(changes) for _, changes in rows])
                 self.applied_sequence = rows[-1][0]
+                self.pending = len(rows)
 
     def _read_everything(self) -> None:
         """Compare every folder with the index. Of a run that the index has only ``meta.yaml`` is looked at here;

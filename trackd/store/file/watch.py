@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 #: Seconds between two rounds: what others write shows within two, what we wrote is on disk within one.
 ROUND = 0.7
+#: Changes to files wait this many seconds, or for so many of them, before all files are synced and they are forgotten.
+#: A sync of the file system makes everybody on it wait; the longer it is put off, the less there is left to do (the
+#: system writes by itself after 5 to 30 s). A start after a crash looks at every change again, some 10 us each.
+FORGET_AFTER = 20.0
+FORGET_CHANGES = 20_000
 #: Seconds of each round that may go into looking at files that nobody seems to write to: 3 % of one core.
 BUDGET = 0.02
 #: The same for the start itself: enough for some thousand files.
@@ -79,13 +84,18 @@ class Watch:
     # -- what we wrote ------------------------------------------------------------------------------------------------
 
     def _flush_forever(self) -> None:
-        while not self._stop.is_set():
-            self._dirty.wait()
+        begun = 0.0
+        while True:
+            # With nothing new to do, only the changes of the last rounds wait to be forgotten.
+            self._dirty.wait(FORGET_AFTER if self._store.pending else None)
             if self._stop.wait(ROUND):
                 return
             self._dirty.clear()
             try:
-                self.flush()
+                self._sync_index()
+                if self._store.pending >= FORGET_CHANGES or time.monotonic() - begun >= FORGET_AFTER:
+                    self.flush()
+                    begun = time.monotonic()
             except StorageFull:
                 # Everything is on the disk; only that cannot be noted yet. The next start would do the changes again.
                 self._store.report(self._store.index_path, "cannot be tidied up before there is room on the disk")
@@ -95,15 +105,18 @@ class Watch:
                 self._store.fail(error)
                 return
 
+    def _sync_index(self) -> None:
+        """What was committed is on the disk once the index's log is: it holds the changes to files too."""
+        if self._store.sync == "1s":
+            disk.sync_file(self._store.index_path + "-wal")
+
     def flush(self) -> None:
-        """Bring all that was acknowledged to the disk and forget the changes that are there."""
-        store = self._store
-        if store.sync == "1s":
-            disk.sync_file(store.index_path + "-wal")
-        applied = store.applied_sequence
-        if store.sync != "off":
-            disk.sync_tree(store.root)
-        store.forget(applied)
+        """Bring all that was acknowledged to the disk, files and index, and forget the changes that are there."""
+        self._sync_index()
+        applied = self._store.applied_sequence
+        if self._store.sync != "off":
+            disk.sync_tree(self._store.root)
+        self._store.forget(applied)
 
     # -- what others wrote --------------------------------------------------------------------------------------------
 

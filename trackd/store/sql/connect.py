@@ -25,6 +25,9 @@ BUSY_TIMEOUT = 10_000
 #: caches.
 POOLED_READERS = 4
 
+#: KiB of pages that a connection may keep. A search of 20,000 runs reads 8 MiB; an idle server holds next to nothing.
+PAGE_CACHE = 16_000
+
 Connection = sqlite3.Connection
 
 
@@ -84,6 +87,7 @@ class Database:
         connection.execute("PRAGMA synchronous=" + ("FULL" if self._full_sync else "NORMAL"))
         # Some systems build SQLite to overwrite what is deleted with zeros: twice the writing for every pending change.
         connection.execute("PRAGMA secure_delete=0")
+        connection.execute(f"PRAGMA cache_size=-{PAGE_CACHE}")
         # Checkpoints are made in the background (``checkpoint``), so that no request pays for one.
         connection.execute("PRAGMA wal_autocheckpoint=0")
         return connection

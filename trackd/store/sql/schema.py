@@ -34,6 +34,8 @@ CREATE TABLE runs (
     deleted_time BIGINT
 ) WITHOUT ROWID;
 CREATE INDEX runs_of_experiment ON runs (experiment_id, lifecycle_stage, start_time DESC, run_uuid);
+-- Narrower than the table: what a search by metrics reads of every run. Made last, so that SQLite prefers it.
+CREATE INDEX runs_by_id ON runs (experiment_id, lifecycle_stage, run_uuid, start_time);
 CREATE TABLE tags (
     run_uuid VARCHAR(32) NOT NULL,
     key VARCHAR(250) NOT NULL,
