@@ -122,8 +122,8 @@ def _(client: Client) -> None:
         {"dataset": {"digest": "e"}},
         {"dataset": dataset, "tags": [{}]},
     ]
-    for wrong in inputs:
-        refused(client, "runs/log-inputs", {"run_id": run, "datasets": [wrong]})
+    for each in inputs:
+        refused(client, "runs/log-inputs", {"run_id": run, "datasets": [each]})
     refused(client, "runs/log-inputs", {"run_id": run, "models": [{}]})
     refused(client, "runs/outputs", {"run_id": run, "models": [{"model_id": ""}]})
 
