@@ -1,6 +1,7 @@
 """The command line as a user sees it: real processes, their output, their exit codes."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -200,6 +201,15 @@ def test_flags_without_effect_are_noted_one_line_each(tmp_path: Path) -> None:
         server.stop()
         notes = [line for line in server.complained if line.startswith("trackd: note: ")]
         assert [note.split()[2] for note in notes] == ["--workers", "MLFLOW_UVICORN_OPTS", "--dev"]
+
+
+def test_verbose_logs_each_request_with_time_level_and_status(tmp_path: Path) -> None:
+    with Running(tmp_path, "--verbose") as server:
+        server.ask("GET", "/api/2.0/mlflow/experiments/get?experiment_id=7")
+        server.stop()
+        lines = [line for line in server.complained if "experiments/get?experiment_id=7" in line]
+    assert len(lines) == 1
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ DEBUG trackd\.request: .* GET .*: 404 in [\d.]+ ms$", lines[0])
 
 
 def test_the_timeout_of_gunicorn_ends_a_silent_body(tmp_path: Path) -> None:

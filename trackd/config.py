@@ -267,7 +267,7 @@ SETTINGS: Tuple[Setting, ...] = (
     ),
     Setting(
         "verbose", "Server", ("--verbose",), "TRACKD_VERBOSE", False, boolean,
-        "", "Log every request and what the store does.",
+        "", "Log every request with its status and time, and connections that end early.",
     ),
     Setting(
         "workers", "Server", ("--workers", "-w"), "MLFLOW_WORKERS", None, text,

@@ -15,6 +15,7 @@ from trackd.config import LONGEST_TIMEOUT, Config, local_path
 from trackd.errors import TrackdError
 from trackd.store import open_store
 from trackd.store.base import Store
+from trackd.web.message import Request, Response
 from trackd.web.server import Limits, Server
 
 Progress = Callable[[int, int], None]
@@ -94,6 +95,9 @@ def serve(config: Config, say: Say, progress: Progress) -> None:
 
 def _listen(config: Config, app: Callable[[], App]) -> Server:
     """The server on its port. ``app`` is not called before ``serve_forever``."""
+    def handle(request: Request) -> Response:
+        return app().handle(request)
+
     limits = Limits()
     if config.read_timeout is not None:
         limits = limits._replace(read_time=float(config.read_timeout or LONGEST_TIMEOUT))
@@ -101,12 +105,29 @@ def _listen(config: Config, app: Callable[[], App]) -> Server:
         return Server(
             config.host.strip("[]"),
             config.port,
-            lambda request: app().handle(request),
+            _logged(handle) if config.verbose else handle,
             lambda method, path: app().streams(method, path),
             limits,
         )
     except (OSError, UnicodeError) as error:
         raise CannotStart(_why_not_listening(config, error)) from None
+
+
+def _logged(handle: Callable[[Request], Response]) -> Callable[[Request], Response]:
+    """``handle`` with a line in the log per request."""
+    import logging
+    import time
+
+    log = logging.getLogger("trackd.request")
+
+    def answer(request: Request) -> Response:
+        start = time.perf_counter()
+        response = handle(request)
+        spent = (time.perf_counter() - start) * 1000
+        log.debug("%s: %s %a: %d in %.1f ms", request.id, request.method, request.target, response.status, spent)
+        return response
+
+    return answer
 
 
 def _why_not_listening(config: Config, error: Exception) -> str:
