@@ -296,7 +296,7 @@ def read_slots(slots: Sequence[Slot], values: Mapping[str, Any], where: str = ""
             if name in values:
                 raise InvalidParameterValue(f"{where}{name} is there twice, also as {camel}; send one of them.")
             value = values[camel]
-        if value is None or (slot.aliases and value == ""):
+        if slot.aliases and (value is None or value == ""):
             value = next((values[other] for other in slot.aliases if values.get(other) is not None), value)
         if value is None or (slot.required and value == ""):
             if slot.required:
