@@ -1,149 +1,214 @@
-"""Where trackd answers otherwise than MLflow 3.17.2 on purpose: the reason, the steps that show it, what trackd says.
+"""Where trackd answers otherwise than MLflow 3.17.2 on purpose, and the steps that show it.
 
-``docs/differences.md`` tells users the same. ``where`` is what may differ (a regular expression on the path in the
-answer); it keeps a row from hiding a second difference. ``test_same_answers`` fails for a step in this table that no
-longer differs.
+Each row names its row on ``docs/differences.md``, by the first cell; the reason stands there. ``where`` is what may
+differ (a regular expression on the path in the answer) and keeps a row from hiding a second difference.
+``test_same_answers`` fails for a step in this table that no longer differs.
 """
 
-from typing import Dict, NamedTuple, Optional, Sequence
+from typing import Dict, List, NamedTuple, Optional, Sequence
 
-#: Refused with 400 by trackd: everything in the answer but its headers is another.
-REFUSED = r"\.(status|type|body)\b.*"
+#: Anything in the answer but its headers.
+ANYTHING = r"\.(status|type|body)\b"
 
 
 class Deliberate(NamedTuple):
     """One difference. ``error_code`` is that of trackd's answer, ``None`` where it has none."""
 
-    reason: str
+    row: str
     status: int
     error_code: Optional[str]
     steps: Sequence[str]
-    where: str = REFUSED
+    where: str = ANYTHING
 
 
-def refused(reason: str, *steps: str) -> Deliberate:
+def refused(row: str, *steps: str) -> Deliberate:
     """trackd answers 400 INVALID_PARAMETER_VALUE."""
-    return Deliberate(reason, 400, "INVALID_PARAMETER_VALUE", steps)
+    return Deliberate(row, 400, "INVALID_PARAMETER_VALUE", steps)
 
 
-def taken(reason: str, *steps: str) -> Deliberate:
+def taken(row: str, *steps: str) -> Deliberate:
     """trackd answers 200."""
-    return Deliberate(reason, 200, None, steps)
+    return Deliberate(row, 200, None, steps)
 
 
-DIFFERENCES: Sequence[Deliberate] = (
+def each(path: str, field: str, *values: str) -> List[str]:
+    """The names of steps that put a wrong value into a field (``steps_wire.WRONG``)."""
+    return [f"{path} with {field} = {value}" for value in values]
+
+
+NOT_KEPT_WRONGLY: Sequence[Deliberate] = (
     refused(
-        "A field that does not parse is refused; MLflow goes on with what it has read so far and answers 200",
-        "a metric with a text value",
-        "log true", "log with a step that is half", "log with a step beyond int64", "log with a step that is true",
-        "search by an unknown view number",
+        'An integer that is none: `12.5`, `true`, `" 12"`, beyond 64 bits',
+        "log with a step that is half", "log with a step beyond int64", "log with a step that is true",
         "a page size that is text",
+        *each("runs/create", "start_time", "12.5", "true", "9223372036854775808", '" 5 "'),
+        *each("runs/update", "end_time", "1.5"), *each("runs/search", "max_results", "1.5", "true"),
+    ),
+    refused(
+        'A metric\'s value that is `true`, `"abc"`, `"1_0"` or a bare `NaN`',
+        "a metric with a text value", "log true", "log a number with an underscore", "a bare NaN",
+    ),
+    refused(
+        "A number of a status or view type that does not exist, `true` for one",
+        "search by an unknown view number",
+        *each("runs/update", "status", "true"), *each("runs/search", "run_view_type", "true", "{}"),
+    ),
+    refused(
+        "A list that holds `null`, a number or a list in the place of an id or object",
         "runs of an experiment as a number",
-        "a key twice",
-        "a bare NaN",
-        *(f"runs/create with start_time = {value}" for value in ("12.5", "true", "9223372036854775808", '" 5 "')),
-        *(f"runs/create with tags = {value}" for value in (
-            "{}", "[5]", "[[]]", '{"key": "a", "value": "b"}', '[{"key": 5, "value": "b"}]')),
-        "runs/update with status = true", "runs/update with end_time = 1.5",
-        "runs/search with max_results = 1.5", "runs/search with max_results = true",
-        "runs/search with run_view_type = true", "runs/search with run_view_type = {}",
-        'runs/search with experiment_ids = [["0"]]', "runs/search with experiment_ids = [null]",
+        *each("runs/create", "tags", "{}", "[5]", "[[]]", '{"key": "a", "value": "b"}'),
+        *each("runs/search", "experiment_ids", '[["0"]]', "[null]"),
     ),
     refused(
-        "A user's mistake is a 400 with a JSON error; MLflow answers 500 with a page of HTML",
-        "a number", "true", "an array", "an array of objects", "JSON in a string in a string",
-        "a string that is not JSON", "deep nesting", "metrics with a null", "log a list", "log a model with a list",
-        "bulk with a limit that is text",
-        "runs/create with start_time = {}", "runs/create with start_time = []", "runs/update with end_time = {}",
-        "runs/search with max_results = {}",
+        "A string field that holds a number or an object", *each("runs/create", "tags", '[{"key": 5, "value": "b"}]')
     ),
+    refused("JSON with a name twice in one object", "a key twice"),
+    refused('Half of a surrogate pair in a string (`"\\ud800"`)', "a run named by half of a pair"),
+    refused("Bodies in UTF-16 or UTF-32", "UTF-16", "UTF-32"),
     refused(
-        "A user's mistake is a 400; MLflow answers 500 INTERNAL_ERROR",
-        "runs ordered twice by one key", "get a huge id",
-    ),
-    Deliberate(
-        "Renaming a deleted experiment is a user's mistake: 400 with MLflow's code, where MLflow answers 500",
-        400, "INVALID_STATE", ["rename a deleted experiment"], r"\.status",
-    ),
-    refused(
-        "A missing or doubled part is named as such; MLflow lets its database refuse it, with another code",
-        "a run without an experiment", "a run with an empty experiment",
-        "delete by run_uuid", "restore by run_uuid",
-    ),
-    Deliberate(
-        "Equal tag keys are refused with the same code everywhere; MLflow says that the experiment is there already",
-        400, "BAD_REQUEST", ["create with equal tag keys"], r"\.body\.(error_code|error_class)",
-    ),
-    refused(
-        "What MLflow's own rules ask for is asked for everywhere; MLflow forgets to check it here",
+        "Tags of a new run with a key that is empty, too long or climbs (`../x`)",
         "a run with a too long tag key", "a run with a tag key that climbs", "a run with a tag without a key",
-        "an input without a dataset", "an input without a name", "an input without a digest",
-        "an input with a tag without a key", "an output without a model",
-        "bulk with a negative limit", "bulk of an empty key", "runs where metrics. > 0", "runs ordered by metrics.",
     ),
     Deliberate(
-        "Tag values above 8000 characters are cut at creation too, as set-tag cuts them",
+        "Tags of a new run with values above 8000 characters",
         200, None, ["a run with a too long tag"], r"\.body\.run\.data\.tags\[\d\]\.value",
     ),
     refused(
-        "In a folder, a key cannot be a file and the folder of another key at once",
-        "a param key below a key", "a param key above a key", "a metric key below a key", "a tag key below a key",
+        "Dataset inputs without dataset, name, digest or a tag's key; models without an id",
+        "an input without a dataset", "an input without a name", "an input without a digest",
+        "an input with a tag without a key", "an output without a model", "log an input of a model without an id",
     ),
-    refused("Ids are written in the digits 0 to 9", "get an id of another script's digits"),
+    refused(
+        "Model ids that are no ids (`../x`) in inputs, outputs and points of metrics",
+        "log an input of a model id that is a path", "log with a model id that is a path",
+    ),
+    Deliberate(
+        "A metric point of a logged model that is not there",
+        404, "RESOURCE_DOES_NOT_EXIST", ["log with a dataset and no such model", "a batch that fails late"],
+    ),
+    Deliberate(
+        "Equal tag keys in experiments/create",
+        400, "BAD_REQUEST", ["create with equal tag keys"], r"\.body\.(error_code|error_class)",
+    ),
+    refused(
+        "runs/create without an experiment", "a run without an experiment", "a run with an empty experiment",
+    ),
+    refused(
+        "`run_uuid` alone where the message has only `run_id` (delete, restore, log-batch)",
+        "delete by run_uuid", "restore by run_uuid",
+    ),
+    refused(
+        "get-history-bulk with an empty key or a negative limit", "bulk of an empty key", "bulk with a negative limit",
+    ),
+    refused("An experiment id in another script's digits", "get an id of another script's digits"),
+)
+
+NEVER_A_SERVER_ERROR: Sequence[Deliberate] = (
+    refused(
+        "An array, a number or `true` as the body; JSON in a string twice over",
+        "a number", "true", "an array", "an array of objects", "JSON in a string in a string",
+        "a string that is not JSON",
+    ),
+    refused("Deep nesting, integers of thousands of digits, a value beyond a double", "deep nesting"),
+    refused(
+        "`null` or text in the place of a metric; objects in the place of integers",
+        "metrics with a null", "log a list", *each("runs/create", "start_time", "{}", "[]"),
+        *each("runs/update", "end_time", "{}"), *each("runs/search", "max_results", "{}"),
+    ),
+    Deliberate(
+        "Renaming a deleted experiment", 400, "INVALID_STATE", ["rename a deleted experiment"], r"\.status",
+    ),
+    refused("An experiment id beyond 64 bits", "get a huge id"),
+    refused("An artifact location with a file URI of another host", "a file location on another host"),
+    refused(
+        "log-model with JSON that is no object, flavors that are none, or a history tag that holds no list",
+        "log a model with a list", "log a model with flavors that are none", "log a model after that",
+    ),
+    refused("get-history-bulk with a limit that is no number", "bulk with a limit that is text"),
+    refused("runs/search ordered twice by one key", "runs ordered twice by one key"),
+)
+
+ACCEPTED: Sequence[Deliberate] = (
     taken(
-        "Filters have OR, NOT and parentheses",
+        "Required fields in lowerCamelCase, in bodies and queries",
+        "get a run as runId", "history in camelCase", "a query key in camelCase",
+    ),
+    taken("`Content-Type: Application/JSON`", "a content type in capitals"),
+    taken(
+        "OR, NOT and parentheses in filters",
         "experiments where name = 'alpha' OR name = 'beta'", "experiments where NOT name = 'alpha'",
         "experiments where (name = 'alpha')", "runs where metrics.acc > 0.5 OR metrics.acc < 0.1",
         "runs where NOT metrics.acc > 0.5", "runs where (metrics.acc > 0.5)",
     ),
-    taken("Blanks in an order mean nothing", "runs ordered by metrics.acc  DESC "),
-    taken(
-        "Names of fields are taken in camelCase in a query too, as in a body",
-        "get a run as runId", "history in camelCase", "a query key in camelCase",
-    ),
-    taken("A run with an empty name tag gets a generated name, as one without", "a run with an empty name tag"),
-    taken("Logging the same output again changes nothing, as with inputs", "log the same output again"),
-    taken("Media types have no case (RFC 9110, 8.3.1)", "a content type in capitals"),
+    taken("Logging an output again", "log the same output again"),
+    taken("A run with an empty mlflow.runName tag", "a run with an empty name tag"),
+)
+
+KEPT_TOGETHER: Sequence[Deliberate] = (
     Deliberate(
-        "HEAD is answered as GET would be, without the body (RFC 9110, 9.3.2); MLflow forgets the query",
-        200, None, ["HEAD on a GET route", "HEAD on health"], r"\.(status|type)",
+        "log-batch with something wrong in its middle",
+        200, None, ["a run after a batch that failed late"], r"\.body\.run\.data\.(params|metrics)",
     ),
-    Deliberate(
-        "NaN in get-history-bulk is the string that it is everywhere else; MLflow sends what is not JSON",
-        200, None, ["bulk of NaN and infinities"], r"\.body\.metrics\[0\]\.value",
+    refused(
+        "Two keys of which one is the folder of the other (`a`, `a/b`)",
+        "a param key below a key", "a param key above a key", "a metric key below a key", "a tag key below a key",
     ),
+)
+
+REPLIES: Sequence[Deliberate] = (
     Deliberate(
-        "An unknown path is MLflow's JSON error, where MLflow has a page of HTML",
-        404, "ENDPOINT_NOT_FOUND",
+        "An unknown path", 404, "ENDPOINT_NOT_FOUND",
         ["an unknown path", "an unknown path by POST", "the preview path of old", "the wrong version",
          "a slash at the end", "another case", "server-info in the wrong version", "bulk at the client's address"],
         r"\.(type|body)",
     ),
+    Deliberate("An unknown path", 404, None, ["HEAD on an unknown path"], r"\.type"),
     Deliberate(
-        "Two slashes are an unknown path, where MLflow redirects", 404, "ENDPOINT_NOT_FOUND", ["two slashes"],
-        r"\.(status|type|body)",
-    ),
-    Deliberate(
-        "A wrong method is MLflow's JSON error, where MLflow has a page of HTML",
-        405, "BAD_REQUEST",
+        "A wrong method", 405, "BAD_REQUEST",
         ["POST on a GET route", "GET on a POST route", "PUT on a POST route", "PATCH on a POST route",
          "DELETE on a POST route", "POST on health"],
         r"\.(type|body)",
     ),
-    Deliberate("The type of an error that HEAD does not show", 405, None, ["HEAD on a POST route"], r"\.type"),
-    Deliberate("The type of an error that HEAD does not show", 404, None, ["HEAD on an unknown path"], r"\.type"),
-    Deliberate("OPTIONS has no body and so no type, on any path under /api", 204, None,
-               ["OPTIONS on a route", "OPTIONS on an unknown path"], r"\.(status|type|body)"),
+    Deliberate("A wrong method", 405, None, ["HEAD on a POST route"], r"\.type"),
+    Deliberate("NaN in get-history-bulk", 200, None, ["bulk of NaN and infinities"], r"\.body\.metrics\[0\]\.value"),
+    Deliberate("HEAD", 200, None, ["HEAD on a GET route", "HEAD on health"], r"\.(status|type)"),
+    refused("GET with its arguments in a body", "a GET with its arguments in a body"),
     Deliberate(
-        "Refusals of a Host or an Origin carry the security headers too",
-        403, None, ["a Host of somewhere else", "an Origin of somewhere else"], r"\.(nosniff|frame)",
-    ),
-    Deliberate(
-        "server-info says what this server has: a folder, no gateway, no presigned uploads",
-        200, None, ["server-info", "server-info for the browser"],
+        "server-info", 200, None, ["server-info", "server-info for the browser"],
         r"\.body\.(store_type|features_enabled\.gateway|presigned_upload_(model|run)_id_supported)",
     ),
+    Deliberate(
+        "Refusals of a Host or an Origin", 403, None,
+        ["a Host of somewhere else", "an Origin of somewhere else"], r"\.(nosniff|frame)",
+    ),
 )
+
+#: Too small for the page: nobody sends these, and either answer serves.
+TRIFLES: Sequence[Deliberate] = (
+    taken("More than one blank in an order, or one at its end", "runs ordered by metrics.acc  DESC "),
+    refused("A metric without a name in a filter or an order", "runs where metrics. > 0", "runs ordered by metrics."),
+    Deliberate(
+        "Two slashes: MLflow redirects, here it is an unknown path", 404, "ENDPOINT_NOT_FOUND", ["two slashes"],
+    ),
+    Deliberate(
+        "OPTIONS: without a type, as there is no body; 204 on every path", 204, None,
+        ["OPTIONS on a route", "OPTIONS on an unknown path"],
+    ),
+)
+
+#: The rows that the page has.
+ON_THE_PAGE: Sequence[Deliberate] = (
+    *NOT_KEPT_WRONGLY, *NEVER_A_SERVER_ERROR, *ACCEPTED, *KEPT_TOGETHER, *REPLIES,
+)
+DIFFERENCES: Sequence[Deliberate] = (*ON_THE_PAGE, *TRIFLES)
+
+#: Rows of the page that no step here shows, and why.
+SHOWN_ELSEWHERE: Dict[str, str] = {
+    "Malformed JSON": "both answer 400 with the same code; only the words say more",
+    "Booleans as strings in bodies (`\"TRUE\"`), as R sends them": "no route of these areas has a boolean in its body",
+    "The order of a run's tags and params": "the normaliser sorts them, as the order carries no meaning",
+    "A store without room, without permission, or locked": "tests/faults",
+}
 
 #: The difference that a step shows, by the step's name.
 BY_STEP: Dict[str, Deliberate] = {step: row for row in DIFFERENCES for step in row.steps}

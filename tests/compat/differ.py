@@ -10,7 +10,7 @@ answer what two servers cannot have in common, and nothing else:
 * ``creation_time`` and ``last_update_time`` become ``<now>`` if they lie within a day of now (all times that the tables
   send are years old);
 * page tokens become ``<token>``, the text of an error becomes ``<text>``, both only if they are non-empty strings;
-* tags, params and current metrics of an entity are sorted by key: their order carries no meaning.
+* tags, params, current metrics, inputs and outputs of an entity are sorted: their order carries no meaning.
 """
 
 import json
@@ -194,7 +194,7 @@ def plain(value: Any, ledger: Ledger, key: str = "", parent: str = "") -> Any:
 def in_key_order(parts: List[Any], key: str, parent: str) -> List[Any]:
     """Lists whose order carries no meaning, sorted: tags, params, current metrics, inputs and outputs of a run."""
     loose = key in ("tags", "params") or (key == "metrics" and parent == "data")
-    if loose or key in ("dataset_inputs", "model_inputs", "model_outputs"):
+    if loose or key in ("dataset_inputs", "model_inputs", "model_outputs", "dataset_summaries"):
         return sorted(parts, key=lambda part: json.dumps(part, sort_keys=True))
     return parts
 

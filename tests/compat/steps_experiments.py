@@ -87,6 +87,8 @@ CREATE: List[Step] = [
          {"name": "web", "artifact_location": "http://example.com/x"}),
     post("a location on an ftp server", "experiments/create",
          {"name": "ftp", "artifact_location": "ftp://example.com/x"}),
+    post("a file location on another host", "experiments/create",
+         {"name": "other host", "artifact_location": "file://host/x"}),
     post("a location of 2049 characters", "experiments/create",
          {"name": "far", "artifact_location": "s3://bucket/" + "x" * 2037}),
 ]

@@ -241,6 +241,10 @@ BATCH: List[Step] = [
          {"run_id": "$failing", "metrics": [point("m", 1)], "params": [tag("new", "1"), tag("p", "2")],
           "tags": [tag("t", "1")]}),
     get("a run after a failed batch", "runs/get", {"run_id": "$failing"}),
+    post("a batch that fails late", "runs/log-batch",
+         {"run_id": "$failing", "params": [tag("kept", "1")], "tags": [tag("late", "1")],
+          "metrics": [{**point("kept", 1), "model_id": "m-" + "e" * 32}]}),
+    get("a run after a batch that failed late", "runs/get", {"run_id": "$failing"}),
 ]
 
 INPUTS: List[Step] = [
@@ -262,6 +266,9 @@ INPUTS: List[Step] = [
          {"run_id": "$inputs", "datasets": [dataset("twin", "t"), dataset("twin", "t")]}),
     post("log a model input", "runs/log-inputs",
          {"run_id": "$inputs", "models": [{"model_id": "m-" + "a" * 32}]}),
+    post("log an input of a model id that is a path", "runs/log-inputs",
+         {"run_id": "$odd_inputs", "models": [{"model_id": "../x"}]}),
+    post("log an input of a model without an id", "runs/log-inputs", {"run_id": "$odd_inputs", "models": [{}]}),
     post("log no inputs", "runs/log-inputs", {"run_id": "$inputs"}),
     post("an input without tags", "runs/log-inputs",
          {"run_id": "$inputs",
@@ -316,6 +323,14 @@ INPUTS: List[Step] = [
     post("log a model without its JSON", "runs/log-model", {"run_id": "$inputs"}),
     post("log a model with rubbish", "runs/log-model", {"run_id": "$inputs", "model_json": "{rubbish"}),
     post("log a model with a list", "runs/log-model", {"run_id": "$inputs", "model_json": "[1]"}),
+    post("log a model with flavors that are none", "runs/log-model",
+         {"run_id": "$odd_inputs", "model_json":
+          "{\"run_id\": \"x\", \"artifact_path\": \"m\", \"utc_time_created\": \"2024\", \"flavors\": 3}"}),
+    post("spoil the history of models", "runs/set-tag",
+         {"run_id": "$odd_inputs", "key": "mlflow.log-model.history", "value": "{rubbish"}),
+    post("log a model after that", "runs/log-model",
+         {"run_id": "$odd_inputs", "model_json":
+          "{\"run_id\": \"x\", \"artifact_path\": \"m\", \"utc_time_created\": \"2024\", \"flavors\": {}}"}),
     post("log a model with a part missing", "runs/log-model",
          {"run_id": "$inputs", "model_json": "{\"artifact_path\": \"x\"}"}),
     post("log a model to an unknown run", "runs/log-model",

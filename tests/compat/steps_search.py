@@ -353,4 +353,20 @@ SEARCH: List[Step] = [
           "orderBy": ["run_name"]}),
 ]
 
-STEPS: List[Step] = MAKE + SEARCH
+def datasets(name: str, *experiments: str) -> Step:
+    """A search for the datasets of experiments, as the browser sends it."""
+    return post(name, "/ajax-api/2.0/mlflow/experiments/search-datasets", {"experiment_ids": list(experiments)})
+
+
+DATASETS: List[Step] = [
+    datasets("datasets of an experiment", "$hunt"),
+    datasets("datasets of an experiment that has none", "$hunt2"),
+    datasets("datasets of two experiments", "$hunt", "$hunt2"),
+    datasets("datasets of an experiment named twice", "$hunt", "$hunt"),
+    datasets("datasets of no experiment"),
+    datasets("datasets of an unknown experiment", "424242"),
+    datasets("datasets of 20 experiments", *map(str, range(1000, 1020))),
+    datasets("datasets of 21 experiments", *map(str, range(1000, 1021))),
+]
+
+STEPS: List[Step] = MAKE + SEARCH + DATASETS

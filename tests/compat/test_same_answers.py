@@ -14,7 +14,7 @@ import pytest
 
 from tests import environments
 from tests.compat import peers
-from tests.compat.deliberate import BY_STEP, DIFFERENCES
+from tests.compat.deliberate import BY_STEP, DIFFERENCES, ON_THE_PAGE, SHOWN_ELSEWHERE
 from tests.compat.differ import Ledger, differences, normalise, run
 from tests.compat.peers import Answer
 from tests.compat.steps import STEPS
@@ -55,10 +55,10 @@ def test_a_deliberate_difference_is_there_and_is_the_only_one(name: str, answers
     row = BY_STEP[name]
     real, ours = answers[0][name], answers[1][name]
     found = differences(real, ours)
-    assert found, f"no longer different, take it out of deliberate.py and docs/differences.md: {row.reason}"
-    assert [line for line in found if not re.match(row.where, line)] == [], row.reason
+    assert found, f"no longer different, take it out of deliberate.py and docs/differences.md: {row.row}"
+    assert [line for line in found if not re.match(row.where, line)] == [], row.row
     code = ours["body"].get("error_code") if isinstance(ours["body"], Mapping) else None
-    assert (ours["status"], code) == (row.status, row.error_code), row.reason
+    assert (ours["status"], code) == (row.status, row.error_code), row.row
 
 
 def test_no_answer_of_trackd_is_a_server_error(answers: Tuple[Answers, Answers]) -> None:
@@ -71,10 +71,20 @@ def test_the_table_of_differences_names_steps_that_exist_once() -> None:
     assert set(named) <= {step.name for step in STEPS}
 
 
+def test_every_row_of_the_page_of_differences_is_shown_by_a_step_and_the_other_way_round() -> None:
+    text = (peers.REPOSITORY / "docs" / "differences.md").read_text(encoding="utf-8")
+    tables = [line.split(" | ")[0][2:] for line in text.splitlines() if line.startswith("| ")]
+    page = set(tables) - {"request"}
+    shown = {row.row for row in ON_THE_PAGE}
+    assert page - shown - set(SHOWN_ELSEWHERE) == set(), "rows of docs/differences.md without a step"
+    assert (shown | set(SHOWN_ELSEWHERE)) - page == set(), "rows here that docs/differences.md has not"
+    assert shown & set(SHOWN_ELSEWHERE) == set()
+
+
 def test_at_least_250_requests_reach_every_route_of_these_areas() -> None:
     text = (Path(__file__).parent / "steps_routes.txt").read_text(encoding="utf-8")
     wanted = {tuple(line.split()) for line in text.splitlines() if line and not line.startswith("#")}
-    assert len(wanted) == 57
+    assert len(wanted) == 58
     sent = {(step.method, step.path if step.path.startswith("/") else "/api/2.0/mlflow/" + step.path) for step in STEPS}
     assert wanted <= sent, wanted - sent
     assert len(STEPS) >= 250

@@ -3,10 +3,14 @@
 import json
 import os
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
 from tests.compat.peers import REPOSITORY
+
+#: Seconds that a task may take, importing MLflow included; a client that hangs is killed then.
+TASK_LIMIT = 180.0
 
 
 class Worker:
@@ -32,11 +36,14 @@ class Worker:
         )
 
     def do(self, task: str, **arguments: Any) -> Any:
-        """The result of a task; an AssertionError with its traceback if it failed."""
+        """The result of a task; an AssertionError with its traceback if it failed, or if it took too long."""
         assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.write(json.dumps({"do": task, "with": arguments}) + "\n")
         self.process.stdin.flush()
+        watchdog = threading.Timer(TASK_LIMIT, self.process.kill)
+        watchdog.start()
         line = self.process.stdout.readline()
+        watchdog.cancel()
         if not line:
             raise AssertionError("the worker has gone:\n" + self.log.read_text(encoding="utf-8")[-3000:])
         answer = json.loads(line)
