@@ -172,6 +172,16 @@ def test_an_unexpected_error_is_in_the_log_under_the_id_that_the_client_is_told(
     assert "r-77" in caplog.text and "secret detail" in caplog.text and "Traceback" in caplog.text
 
 
+def test_a_path_cannot_write_lines_into_the_log(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = App(MemoryStore(), Config())
+    monkeypatch.setattr("trackd.app.Router.match", lambda *_: 1 / 0)
+    with caplog.at_level(logging.ERROR):
+        assert app.handle(Request("GET", "/a\nERROR forged", "", {"host": "localhost"})).status == 500
+    assert "\nERROR forged" not in caplog.text and "forged" in caplog.text
+
+
 def test_a_read_only_store_answers_reads_and_refuses_writes() -> None:
     store = MemoryStore()
     client = Client(App(store, Config()))

@@ -254,7 +254,9 @@ def test_an_experiment_id_has_one_spelling(value: str, read: str) -> None:
     assert ExperimentNumber().read(value, "experiment_id") == read
 
 
-@pytest.mark.parametrize("value", ["x", "1.0", "1_0", "", "٣", "../0", "0x1", "0\0", 0, None, 1.5, "9" * 30, "9" * 9999, str(2**63)])
+@pytest.mark.parametrize(
+    "value", ["x", "1.0", "1_0", "", "٣", "../0", "0x1", "0\0", 0, None, 1.5, "9" * 30, "9" * 9999, str(2**63)]
+)
 def test_an_experiment_id_is_an_integer_in_a_string(value: Any) -> None:
     assert "experiment id" in refused(ExperimentNumber(), value, "experiment_id")
 

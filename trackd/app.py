@@ -84,9 +84,9 @@ def _failure(error: Exception, request: Request) -> Response:
     """The answer to an error that nobody raised for the client."""
     known = _known(error)
     if known is not None:
-        _log.error("request %s: %s %s: %s", request.id, request.method, request.path, error)
+        _log.error("request %s: %s %r: %s", request.id, request.method, request.path, error)
         return _refusal(known)
-    _log.error("request %s: %s %s failed", request.id, request.method, request.path, exc_info=error)
+    _log.error("request %s: %s %r failed", request.id, request.method, request.path, exc_info=error)
     return _refusal(TrackdError(f"The server failed at this request; its log says why under the id {request.id}."))
 
 

@@ -77,7 +77,8 @@ def _(client: Client) -> None:
 @row("A list that holds `null`, a number or a list in the place of an id or object")
 def _(client: Client) -> None:
     refused(client, "runs/search", *({"experiment_ids": [wrong]} for wrong in (None, 0, ["0"])))
-    refused(client, "runs/create", *({"experiment_id": "0", "tags": [wrong]} for wrong in (None, 5, [])))
+    items: List[Any] = [None, 5, []]
+    refused(client, "runs/create", *({"experiment_id": "0", "tags": [item]} for item in items))
 
 
 @row("JSON with a name twice in one object")
