@@ -265,9 +265,10 @@ def test_the_table_prints_as_text_and_as_markdown() -> None:
 
 
 def test_the_notes_say_what_is_missing_and_what_failed() -> None:
-    found = "\n".join(report.notes(columns(), Ceiling(12.0, 15_000.0), busy=4.0))
+    found = "\n".join(report.notes(columns(), Ceiling(12.0, 15_000.0), busy=4.0, empty=0.0123))
     assert "floor (no store): missing: not there" in found
     assert "trackd: create-run: no room" in found
+    assert "python3 -c pass takes 0.012 s" in found
     assert "15,000/s" in found and "load average 4.0" in found
 
 

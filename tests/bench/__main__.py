@@ -8,7 +8,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import List, Optional, Sequence
 
-from tests.bench import report
+from tests import environments
+from tests.bench import process, report
 from tests.bench.data import EXISTING, LARGE
 from tests.bench.runner import Column, Runner, memory_folder, say
 from tests.bench.servers import SERVERS, Server
@@ -28,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--rounds", type=int, metavar="N", help="rounds a row; the median counts (3, with --quick 2)")
     made.add_argument("--seconds", type=float, default=1.0, metavar="S", help="length of a round (1)")
     made.add_argument("--starts", type=int, metavar="N", help="timed starts (5; MLflow 1)")
-    made.add_argument("--disk", metavar="DIR", help="where stores lie (the system's folder for temporary files)")
+    made.add_argument("--disk", metavar="DIR", help="where stores lie (bench in the cache of the tests)")
     made.add_argument("--folders", metavar="DIR", help="where stores that are only read lie (in memory, if it fits)")
     made.add_argument("--cpu", action="store_true", help="also a table of the servers' processor time a request")
     made.add_argument("--markdown", action="store_true", help="print the table as Markdown")
@@ -67,19 +68,24 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     begin = time.monotonic()
     busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     settings = Settings(rounds=options.rounds or (2 if options.quick else 3), seconds=options.seconds)
-    folders = options.folders or memory_folder((LARGE.runs + EXISTING.runs) * 12) or options.disk
-    runner = Runner(settings, options.disk, folders, options.starts)
+    # Not the system's folder for temporary files: where that lies in memory, nothing costs a sync.
+    disk = options.disk or str(environments.CACHE / "bench")
+    folders = options.folders or memory_folder((LARGE.runs + EXISTING.runs) * 12)
+    runner = Runner(settings, disk, folders, options.starts)
     columns: List[Column] = []
     try:
         for server in choose_servers(options.peers, options.quick):
             columns.append(runner.measure(server, rows))
     except KeyboardInterrupt:
         say("interrupted; what was measured until now:")
+    finally:
+        runner.clean()
     tables = [report.cells(columns, rows)] + ([report.cpu_cells(columns, rows)] if options.cpu else [])
     for table in tables:
         print(report.as_markdown(table) if options.markdown else report.as_text(table))
         print()
-    for line in report.notes(columns, runner.ceiling, busy):
+    empty = process.empty_python() if any(row.name == "start" for row in rows) else None
+    for line in report.notes(columns, runner.ceiling, busy, empty):
         print(line + ("  " if options.markdown else ""))
     say(f"{time.monotonic() - begin:.0f} s in all")
     if options.json:

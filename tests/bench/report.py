@@ -122,11 +122,16 @@ def as_markdown(table: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def notes(columns: Sequence[Column], ceiling: Optional[Ceiling], busy: float = 0.0) -> List[str]:
-    """What stands under the table. ``busy`` is the load average before the first measurement."""
+def notes(
+    columns: Sequence[Column], ceiling: Optional[Ceiling], busy: float = 0.0, empty: Optional[float] = None
+) -> List[str]:
+    """What stands under the table. ``busy`` is the load average before the first measurement, ``empty`` how many
+    seconds a Python takes that does nothing."""
     lines = [f"{platform.platform(terse=True)}, {os.cpu_count()} processors, Python {platform.python_version()}."]
     if busy > QUIET:
         lines.append(f"The machine had other work: load average {busy:.1f} before the start. Figures are too low.")
+    if empty is not None:
+        lines.append(f"Of a start, python3 -c pass takes {figure(empty, 's')}.")
     if ceiling is not None:
         lines.append(
             f"The load generator needs {ceiling.microseconds:.0f} us of processor time a request; over 20 connections "

@@ -5,6 +5,7 @@ The stages, each with a fresh start: ``start`` and ``write`` on an empty store (
 that trackd has not seen, ``long`` for many requests.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -40,16 +41,25 @@ class Ceiling(NamedTuple):
 
 
 class Runner:
-    """Measures servers. Stores lie under ``disk``, folders that are only read under ``memory``."""
+    """Measures servers. Stores lie under ``disk``, folders that are only read under ``memory`` if that is given.
 
-    def __init__(
-        self, settings: Settings, disk: Optional[str], memory: Optional[str], starts: Optional[int] = None
-    ) -> None:
+    ``clean`` removes what lies on disk, at the end and not before: for some minutes after a removal ext4 passes over
+    every inode that has become free, and a new file costs twenty times what it should.
+    """
+
+    def __init__(self, settings: Settings, disk: str, memory: Optional[str], starts: Optional[int] = None) -> None:
         self.settings = settings
         self.disk = disk
         self.memory = memory
         self.starts = starts
         self.ceiling: Optional[Ceiling] = None
+        self._left: List[str] = []
+        os.makedirs(disk, exist_ok=True)
+
+    def clean(self) -> None:
+        """Remove all stores."""
+        while self._left:
+            shutil.rmtree(self._left.pop(), ignore_errors=True)
 
     def measure(self, server: Server, wanted: Sequence[Workload]) -> Column:
         """Measure all wanted rows that this server has a stage for."""
@@ -101,7 +111,7 @@ class Runner:
 
     def _read(self, server: Server, rows: List[Workload], column: Column) -> None:
         """Rows on a store that is filled while the server is stopped."""
-        with self._place(self.memory) as place, self._failing(rows, column):
+        with self._place(self.memory or self.disk) as place, self._failing(rows, column):
             if server.name not in ("trackd", "floor"):
                 self._start(server, place).stop()  # makes the tables
             server.seed(place, shapes_of(rows))
@@ -114,7 +124,7 @@ class Runner:
 
     def _folder(self, server: Server, rows: List[Workload], column: Column) -> None:
         """An existing folder: the start that reads all of it, later starts, searches."""
-        with self._place(self.memory) as place, self._failing(rows, column):
+        with self._place(self.memory or self.disk) as place, self._failing(rows, column):
             server.seed(place, shapes_of(rows))
             process = self._start(server, place)
             times = [process.seconds]
@@ -162,13 +172,16 @@ class Runner:
         return carry_out
 
     @contextmanager
-    def _place(self, parent: Optional[str]) -> Iterator[Path]:
-        """A new folder for a store, removed afterwards."""
+    def _place(self, parent: str) -> Iterator[Path]:
+        """A new folder for a store; it goes afterwards from memory, and with ``clean`` from the disk."""
         path = tempfile.mkdtemp(prefix="trackd-bench-", dir=parent)
+        self._left.append(path)
         try:
             yield Path(path)
         finally:
-            shutil.rmtree(path, ignore_errors=True)
+            if parent == self.memory:
+                self._left.remove(path)
+                shutil.rmtree(path, ignore_errors=True)
 
     @contextmanager
     def _failing(self, rows: Sequence[Workload], column: Column) -> Iterator[None]:
