@@ -185,7 +185,12 @@ class Server:
                 self._woken_up()
             elif each in self._parked:
                 # Not so if an earlier event of this round has closed it.
-                self._ready(each)
+                try:
+                    self._ready(each)
+                except Exception:
+                    # One connection must not be the end of all.
+                    _log().exception("a connection of %s was given up", each.client)
+                    self._drop(each)
         now = time.monotonic()
         if now >= self._next_sweep:
             self._next_sweep = now + self._tick

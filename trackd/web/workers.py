@@ -65,10 +65,11 @@ class Workers:
             thread = threading.Thread(target=self._run, name="trackd-worker", daemon=True)
             try:
                 thread.start()
-            except RuntimeError:
-                # The system has no thread for us now. Those that run get to the queue; with none, nobody would.
-                if not self._threads:
-                    raise
+            except RuntimeError as error:
+                # The system has no thread for us now. Those that run get to the queue; the next put tries again.
+                import logging
+
+                logging.getLogger("trackd.web").error("no new thread beside %d: %s", len(self._threads), error)
             else:
                 self._threads.append(thread)
 
