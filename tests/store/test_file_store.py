@@ -233,6 +233,24 @@ def test_a_metric_of_a_logged_model_is_kept_with_the_model_too(store: FileStore,
     assert len(store.list_metric_history("a" * 32, "m")) == 2
 
 
+def test_one_dataset_in_two_experiments_is_an_input_of_each_once(store: FileStore, root: Path) -> None:
+    with store.transaction() as tx:
+        other = tx.add_experiment("e", None, (), NOW, "mlflow-artifacts:")
+    dataset = DatasetInput(Dataset("d", "1", "code", "s"), [Tag("mlflow.data.context", "train")])
+    for run_id, experiment_id in (("a" * 32, "0"), ("b" * 32, other)):
+        add_run(store, run_id, experiment_id)
+        with store.transaction() as tx:
+            tx.add_inputs(run_id, [dataset], [])
+    before = everything(store)
+    assert [run.dataset_inputs for run in before] == [[dataset], [dataset]]
+    assert sorted(store.list_datasets(["0", other], 9)) == [(key, "d", "1", "train") for key in ("0", other)]
+    store.close()
+    (root / ".trackd-index.db").unlink()
+    again = open_store(str(root))
+    assert everything(again) == before
+    again.close()
+
+
 def test_an_exception_in_a_transaction_undoes_it_and_no_other(store: FileStore) -> None:
     add_run(store, "a" * 32)
     failures: List[int] = []

@@ -22,7 +22,7 @@ from trackd.store.sql.schema import TABLES
 from trackd.store.sql.transaction import SqlTransaction
 
 #: Raised whenever the tables change: an index of another format is made anew.
-FORMAT = "2"
+FORMAT = "3"
 
 _TABLES = """
 CREATE TABLE trackd_changes (sequence INTEGER PRIMARY KEY, changes TEXT NOT NULL);
@@ -176,7 +176,7 @@ class Index(SqlTransaction):
         self.insert_experiment(experiment)
         super().put_experiment_tags(experiment.experiment_id, experiment.tags)
         for dataset_id, dataset in found.datasets.items():
-            self.insert_dataset(experiment.experiment_id, dataset_id, dataset)
+            self.insert_dataset(experiment.experiment_id, f"{experiment.experiment_id}/{dataset_id}", dataset)
         self.note_folder(experiment.experiment_id, found.stats)
 
     def put_run_folder(self, key: str, found: RunFolder) -> None:
@@ -192,7 +192,9 @@ class Index(SqlTransaction):
         super().add_params(run_id, run.params)
         self.put_latest_metrics(run_id, run.metrics)
         for dataset_id, dataset_input in zip(found.dataset_ids, run.dataset_inputs):
-            self.insert_dataset_input(run_id, dataset_id, layout.input_id(dataset_id, run_id), dataset_input.tags)
+            # A folder's name for a dataset is the same in every experiment; the tables want one for each.
+            dataset_uuid = f"{run.info.experiment_id}/{dataset_id}"
+            self.insert_dataset_input(run_id, dataset_uuid, layout.input_id(dataset_id, run_id), dataset_input.tags)
         super().add_inputs(run_id, (), run.model_inputs)
         super().add_outputs(run_id, run.model_outputs)
         self.note_folder(key, found.stats)

@@ -19,11 +19,12 @@ class FileTransaction(MetricFiles):
         experiment_id = key.partition("/")[0]
         for dataset, tags in datasets:
             dataset_id = layout.dataset_id(dataset.name, dataset.digest)
-            if self.insert_dataset(experiment_id, dataset_id, dataset):
+            dataset_uuid = f"{experiment_id}/{dataset_id}"
+            if self.insert_dataset(experiment_id, dataset_uuid, dataset):
                 name = f"{layout.DATASETS}/{dataset_id}/{layout.META}"
                 self.write(experiment_id, {name: _text(dict(dataset._asdict()))})
             input_id = layout.input_id(dataset_id, run_id)
-            if self.insert_dataset_input(run_id, dataset_id, input_id, tags):
+            if self.insert_dataset_input(run_id, dataset_uuid, input_id, tags):
                 self._write_link(key, f"{layout.INPUTS}/{input_id}", dataset_id, "DATASET", "RUN", tags=dict(tags))
         for (model_id,) in models:
             input_id = layout.input_id(model_id, run_id)
