@@ -50,6 +50,7 @@ def by_trackd(request: pytest.FixtureRequest, workers: Workers, tmp_path_factory
         workers.of(folder.version).do("write by http", uri=peer.url)
     finally:
         peer.stop()
+    assert peers.complaints(peer) == []
     return folder
 
 
@@ -58,9 +59,10 @@ def served(folder: Folder, worker: Worker) -> Dump:
     peer = peers.start_trackd(folder.path)
     try:
         found: Dump = worker.do("dump", uri=peer.url)
-        return found
     finally:
         peer.stop()
+    assert peers.complaints(peer) == []
+    return found
 
 
 def files(folder: Folder) -> Dict[str, bytes]:

@@ -52,6 +52,7 @@ def trackd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
         yield peer
     finally:
         peer.stop()
+    assert peers.complaints(peer) == []
 
 
 @pytest.mark.parametrize("scenario", list(EXPECTED))

@@ -43,6 +43,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tuple[Answers,
         real.stop()
         if ours is not None:
             ours.stop()
+            # Two steps send a Host or an Origin of somewhere else.
+            assert [line for line in peers.complaints(ours) if "evil.example.com" not in line] == []
 
 
 @pytest.mark.parametrize("name", [step.name for step in STEPS if step.name not in BY_STEP])
