@@ -19,7 +19,7 @@ from urllib.parse import quote, urlencode
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-#: Seconds until a peer must have answered ``/health``. MLflow makes its tables first: 10 s, a minute where others work too.
+#: Seconds until a peer must have answered ``/health``. MLflow makes its tables first: 10 s, a minute if busy.
 START_LIMIT = 300.0
 
 
