@@ -150,7 +150,12 @@ def test_the_lock_of_a_killed_server_is_taken_over(tmp_path: Path) -> None:
         assert str(second.process.pid) in (root / ".trackd-lock").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("content", [b"", b"rubbish \xff", b'{"pid": %d}' % os.getpid(), b"[1]"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"rubbish \xff", b'{"pid": %d}' % os.getpid(), b"[1]"],
+    # The same names in every process: pytest-xdist compares them.
+    ids=["empty", "rubbish", "own pid", "a list"],
+)
 def test_a_lock_file_that_nobody_holds_stops_nobody(tmp_path: Path, content: bytes) -> None:
     root = tmp_path / "mlruns"
     root.mkdir()
