@@ -4,6 +4,7 @@ import json
 import time
 from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Set
 
+from trackd.entities import RunInfo
 from trackd.errors import InvalidParameterValue, TrackdError
 from trackd.store.file import disk, layout
 from trackd.store.file.disk import Change
@@ -18,20 +19,17 @@ _BELOW = "SELECT name FROM trackd_files WHERE folder = ? AND name > ? AND name <
 #: From so many names on, one question for all of them is cheaper than one each.
 _MANY = 4
 _SIZE = "SELECT size FROM trackd_files WHERE folder = ? AND name = ?"
-_RUN_PATH = (
-    "SELECT CAST(runs.experiment_id AS TEXT), experiments.lifecycle_stage FROM runs"
-    " LEFT JOIN experiments USING (experiment_id) WHERE run_uuid = ?"
-)
 
 
 class Changing(Index):
     """What the resources share: the list of changes, and where things lie.
 
+    ``paths`` remembers where experiments lie from one transaction to the next; a move forgets it, once it is asked for.
     ``changes`` are done after the commit, in order. Folders are where they were when the transaction began, because
     moves come last. ``touched`` names the folders, should the changes fail and the files be read again.
     """
 
-    def __init__(self, connection: Connection, root: str) -> None:
+    def __init__(self, connection: Connection, root: str, paths: Dict[str, str]) -> None:
         super().__init__(connection, root)
         self.changes: List[Change] = []
         self.moves: List[Change] = []
@@ -41,19 +39,24 @@ class Changing(Index):
         # Microseconds: the finest step that common file systems keep exactly.
         self.mtime = time.time_ns() // 1000 * 1000
         self._keys: Dict[str, str] = {}
-        self._paths: Dict[str, str] = {}
+        self._paths = paths
 
     def all_changes(self) -> List[Change]:
         """Every change, in the order to do them."""
         return self.changes + self.moves
 
+    def get_run_info(self, run_id: str) -> Optional[RunInfo]:
+        """See ``store.base``. Every write to a run begins with this: the run's folder need not be asked for again."""
+        info = super().get_run_info(run_id)
+        if info is not None:
+            self._keys[run_id] = f"{info.experiment_id}/{run_id}"
+        return info
+
     def run_key(self, run_id: str) -> str:
         """``<experiment id>/<run id>``, the name of the run's folder in the index."""
         key = self._keys.get(run_id)
         if key is None:
-            experiment_id, stage = self.connection.execute(_RUN_PATH, (run_id,)).fetchone()
-            key = self._keys[run_id] = f"{experiment_id}/{run_id}"
-            self._paths.setdefault(experiment_id, layout.experiment_folder(experiment_id, stage == "deleted"))
+            key = self._keys[run_id] = f"{self.experiment_of(run_id)}/{run_id}"
         return key
 
     def path(self, key: str) -> str:
@@ -129,6 +132,7 @@ class Changing(Index):
         """Move the folder of an experiment, when all else is done."""
         self.touched.add(key)
         self.moves.append(Change(disk.MOVE, self.path(key), target))
+        self._paths = dict(self._paths)
 
     def _refuse_collision(self, key: str, name: str) -> None:
         """A key cannot be both a file and a folder: ``a`` and ``a/b`` of one run exclude each other here."""

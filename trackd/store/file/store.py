@@ -76,6 +76,8 @@ class FileStore(SqlReads, Store):
         self._reported: Dict[Problem, None] = {}
         self._repairs: Set[str] = set()
         self._undone: List[int] = []
+        #: Where experiments lie, relative to the root; only a transaction may look.
+        self.paths: Dict[str, str] = {}
         self.applied_sequence = 0
         self.pending = 0
         self._lock = None if read_only else Lock(self._make_root())
@@ -223,6 +225,7 @@ class FileStore(SqlReads, Store):
             connection.executemany(
                 "DELETE FROM trackd_changes WHERE sequence = ?", [(sequence,) for sequence in self._undone]
             )
+            self.paths.clear()
             index = Index(connection, self.root)
             for key in sorted(self._repairs):
                 refresh_folder(index, key, self.report)
@@ -269,6 +272,7 @@ class FileStore(SqlReads, Store):
     def refresh(self, keys: Set[str]) -> bool:
         """Read these folders again where they changed; whether one had."""
         with self._database.exclusive() as connection, _committed(connection):
+            self.paths.clear()
             index = Index(connection, self.root)
             changed = [refresh_folder(index, key, self.report) for key in sorted(keys)]
             return any(changed)
@@ -397,7 +401,7 @@ class FileWriting:
 
     def __enter__(self) -> FileTransaction:
         connection = self._database.begin()
-        self._transaction = FileTransaction(connection, self._store.root)
+        self._transaction = FileTransaction(connection, self._store.root, self._store.paths)
         return self._transaction
 
     def __exit__(
@@ -416,7 +420,13 @@ class FileWriting:
             failed = True
             raise explain(problem) from problem
         finally:
-            self._database.end(failed, transaction)
+            if transaction.moves:
+                self._store.paths.clear()
+            try:
+                self._database.end(failed, transaction)
+            except BaseException:
+                self._store.paths.clear()
+                raise
         if transaction.error is not None:
             raise transaction.error
 
