@@ -131,3 +131,15 @@ def test_a_reader_sees_one_moment(database: Database) -> None:
     assert values(database) == [1]
     with pytest.raises(sqlite3.OperationalError), database.reading() as connection:
         connection.execute("INSERT INTO t VALUES (2)")
+
+
+def test_the_log_does_not_grow_for_as_long_as_somebody_writes(database: Database, tmp_path: Path) -> None:
+    database.writer.execute("CREATE TABLE big (text)")
+    sizes = []
+    for _ in range(4):
+        for _ in range(1100):
+            database.begin().execute("INSERT INTO big VALUES (zeroblob(16000))")
+            database.end(False)
+        database.checkpoint()
+        sizes.append((tmp_path / "a.db-wal").stat().st_size)
+    assert max(sizes) < 1.5 * sizes[0]

@@ -238,6 +238,9 @@ class FileStore(SqlReads, Store):
         while left:
             with self._database.exclusive() as connection:
                 left = self._forget_some(connection, sequence)
+
+    def checkpoint(self) -> None:
+        """Keep the index's log short."""
         self._database.checkpoint()
 
     def _forget_some(self, connection: Connection, sequence: int) -> bool:

@@ -93,6 +93,7 @@ class Watch:
             self._dirty.clear()
             try:
                 self._sync_index()
+                self._store.checkpoint()
                 if self._store.pending >= FORGET_CHANGES or time.monotonic() - begun >= FORGET_AFTER:
                     self.flush()
                     begun = time.monotonic()
@@ -117,6 +118,7 @@ class Watch:
         if self._store.sync != "off":
             disk.sync_tree(self._store.root)
         self._store.forget(applied)
+        self._store.checkpoint()
 
     # -- what others wrote --------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ finds nobody waiting commits for all of them. So a commit, and the sync that may
 came meanwhile, and a lone writer never waits for company.
 """
 
+import os
 import sqlite3
 import threading
 from collections import deque
@@ -21,10 +22,16 @@ from trackd.errors import PermissionDenied, StorageFull, TemporarilyUnavailable
 GROUP_SIZE = 64
 #: Milliseconds to wait for another process's lock before the client is told to come back.
 BUSY_TIMEOUT = 10_000
+#: Bytes of the log from which on writers wait for its end to be checkpointed: some hundred transactions.
+LOG_SIZE = 4 << 20
+#: Milliseconds that this waits for readers; if one takes longer, the next checkpoint tries again.
+LOG_TIMEOUT = 100
 #: Idle reader connections that are kept. Readers share two cores and the interpreter lock; more would only hold page
 #: caches.
 POOLED_READERS = 4
 
+#: Pages in the log (of 4 KiB) from which on writers wait for a checkpoint to be finished.
+LONG_LOG = 4000
 #: KiB of pages that a connection may keep. A search of 20,000 runs reads 8 MiB; an idle server holds next to nothing.
 PAGE_CACHE = 16_000
 
@@ -85,6 +92,8 @@ class Database:
         )
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=" + ("FULL" if self._full_sync else "NORMAL"))
+        # A log that grew long in a burst is cut when it begins anew.
+        connection.execute(f"PRAGMA journal_size_limit={4 * LOG_SIZE}")
         # Some systems build SQLite to overwrite what is deleted with zeros: twice the writing for every pending change.
         connection.execute("PRAGMA secure_delete=0")
         connection.execute(f"PRAGMA cache_size=-{PAGE_CACHE}")
@@ -206,10 +215,17 @@ class Database:
         self._failed = error
 
     def checkpoint(self) -> None:
-        """Move what was committed from the log into the database; readers and writers go on meanwhile."""
+        """Move what was committed from the log into the database; readers and writers go on meanwhile.
+
+        A log that writers never let be finished would grow for as long as they go on: a long one is finished while
+        they wait, which takes the little that came since.
+        """
         try:
             with self.reading_connection() as connection:
-                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if pages > LONG_LOG:
+                with self.exclusive() as connection:
+                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except sqlite3.Error as error:
             raise explain(error) from error
 
