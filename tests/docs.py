@@ -6,7 +6,7 @@ from typing import Callable, Dict, List
 
 from trackd.app import routes as all_routes
 from trackd.cli import COMMANDS
-from trackd.config import NOTED, REFUSED, SETTINGS, Setting
+from trackd.config import NOTED, REFUSED, SETTINGS, VARIABLES, Setting
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -18,7 +18,7 @@ def settings() -> str:
     lines = [
         "# Settings",
         "",
-        _MADE.format(source="`SETTINGS` in `trackd/config.py`"),
+        _MADE.format(source="`SETTINGS` and `VARIABLES` in `trackd/config.py`"),
         "",
         "A flag beats its environment variable, the variable beats the default; an empty variable counts as unset.",
         "Every flag and variable of `mlflow server` is known, so that a working command line keeps working. Those",
@@ -31,6 +31,10 @@ def settings() -> str:
             group = row.group
             lines += ["", f"## {group}", "", "| flag | variable | default | |", "|---|---|---|---|"]
         lines.append(_setting(row))
+    lines += ["", "## Variables without a flag", "", "| variable | default | |", "|---|---|---|"]
+    for variable in VARIABLES:
+        default = f"`{variable.default}`" if variable.default else ""
+        lines.append(f"| `{variable.name}` | {default} | {_cell(variable.help)} |")
     return "\n".join(lines) + "\n"
 
 

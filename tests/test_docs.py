@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from functools import lru_cache
 from pathlib import Path
 from typing import List, Set
 
@@ -15,6 +14,7 @@ import pytest
 
 from tests import docs, environments
 from tests.launch import PATIENCE, ROOT, Running, environment, python_of
+from trackd import config
 from trackd.app import routes
 from trackd.cli import COMMANDS
 from trackd.config import SETTINGS
@@ -22,13 +22,14 @@ from trackd.config import SETTINGS
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FLAGS: Set[str] = {flag for row in SETTINGS for flag in row.flags + row.off}
-VARIABLES: Set[str] = {row.environment for row in SETTINGS if row.environment}
+VARIABLES: Set[str] = {row.environment for row in SETTINGS if row.environment} | {row.name for row in config.VARIABLES}
 #: Flags and variables that are not settings of the server; each must stand in the code (see below).
 OTHER_WORDS = {
     "--help": "trackd/cli.py", "--version": "trackd/cli.py", "--core": "tests/__main__.py",
     # Of gunicorn.
     "--timeout": "trackd/arguments.py",
 }
+TEST_VARIABLES = {"TRACKD_TEST_CACHE"}
 
 
 def blocks(kind: str) -> List[str]:
@@ -63,7 +64,7 @@ def test_no_page_names_a_flag_variable_command_or_route_that_does_not_exist(page
     text = page.read_text(encoding="utf-8")
     flags = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", text))
     unknown = {flag for flag in flags - FLAGS if flag not in in_code(OTHER_WORDS)}
-    unknown |= set(re.findall(r"\b(?:TRACKD|MLFLOW)_[A-Z_]+\b", text)) - VARIABLES - variables_in_code()
+    unknown |= set(re.findall(r"\b(?:TRACKD|MLFLOW)_[A-Z_]+\b", text)) - VARIABLES - TEST_VARIABLES
     unknown |= set(re.findall(r"\btrackd ([a-z]+)`", text)) - {command.name for command in COMMANDS}
     unknown |= {path for path in re.findall(r"/api/[0-9.]+/[\w/.-]+", text) if path not in {r.path for r in routes()}}
     unknown |= {name for name in re.findall(r"`(?:trackd|tests)/[\w/.]+", text) if not (ROOT / name[1:]).exists()}
@@ -75,15 +76,13 @@ def in_code(words: "dict[str, str]") -> Set[str]:
     return {word for word, path in words.items() if f'"{word}"' in (ROOT / path).read_text(encoding="utf-8")}
 
 
-@lru_cache(maxsize=None)
-def variables_in_code() -> Set[str]:
-    """Variables that the code reads by itself, as string constants in it."""
+def test_every_variable_that_the_code_reads_is_a_setting_or_listed_beside_them() -> None:
     found: Set[str] = set()
-    for path in [*(ROOT / "trackd").rglob("*.py"), ROOT / "tests" / "environments.py"]:
+    for path in (ROOT / "trackd").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                found.update(re.findall(r"^(?:TRACKD|MLFLOW)_[A-Z_]+$", node.value))
-    return found
+                found.update(re.findall(r"^_?(?:TRACKD|MLFLOW)_[A-Z_]+$", node.value))
+    assert found == VARIABLES
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -1,8 +1,10 @@
 """The architecture, held by the machine: who imports whom, how large things are, what is written on them."""
 
 import ast
+import importlib.util
 import re
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Dict, Iterator, List, Set, Tuple, Union
 
@@ -45,18 +47,22 @@ OPTIONAL = {"boto3": "artifacts/s3.py", "botocore": "artifacts/s3.py"}
 #: The nouns of the API that have a file in every layer that knows them.
 NOUNS = {"experiments", "runs", "metrics", "registered_models", "model_versions", "logged_models"}
 
-#: Python 3.9 has no ``sys.stdlib_module_names``; these are what a server can want of it.
-STANDARD = set(getattr(sys, "stdlib_module_names", ())) or {
-    "abc", "argparse", "array", "ast", "base64", "bisect", "codecs", "collections", "contextlib", "contextvars", "copy",
-    "csv", "ctypes", "dataclasses", "datetime", "decimal", "difflib", "email", "enum", "errno", "fcntl", "fnmatch",
-    "functools", "gc", "glob", "gzip", "hashlib", "heapq", "hmac", "html", "http", "importlib", "inspect", "io",
-    "ipaddress", "itertools", "json", "keyword", "locale", "logging", "math", "mimetypes", "mmap", "msvcrt", "numbers",
-    "operator", "os", "pathlib", "pickle", "platform", "posixpath", "pwd", "queue", "random", "re", "resource",
-    "secrets", "select", "selectors", "shlex", "shutil", "signal", "socket", "socketserver", "sqlite3", "ssl", "stat",
-    "statistics", "string", "struct", "subprocess", "sys", "tempfile", "textwrap", "threading", "time", "timeit",
-    "tokenize", "traceback", "types", "typing", "unicodedata", "urllib", "uuid", "warnings", "weakref", "xml",
-    "zipfile", "zipimport", "zlib", "_thread",
-}
+#: Modules of the standard library that only some systems have; Python 3.9 cannot find them elsewhere.
+ELSEWHERE = {"fcntl", "msvcrt", "resource", "winreg"}
+
+
+def is_standard(module: str) -> bool:
+    """Whether a top-level module belongs to the standard library."""
+    if sys.version_info >= (3, 10):
+        return module in sys.stdlib_module_names
+    # Python 3.9 has no such list: what lies in its library, and not in site-packages, is it.
+    found = importlib.util.find_spec(module)
+    if found is None:
+        return module in ELSEWHERE
+    origin = found.origin or ""
+    return origin in ("built-in", "frozen") or (
+        origin.startswith(sysconfig.get_path("stdlib")) and "site-packages" not in origin
+    )
 
 
 def module_name(path: Path) -> str:
@@ -155,7 +161,7 @@ def test_only_the_standard_library_is_imported() -> None:
     for path in FILES:
         for node, module in imports(path):
             top = module.split(".")[0]
-            if top in STANDARD or top == "trackd":
+            if top == "trackd" or is_standard(top):
                 continue
             if OPTIONAL.get(top) != path.relative_to(PACKAGE).as_posix():
                 wrong.append(f"{where(path, node)} imports {module}")

@@ -317,6 +317,28 @@ SETTINGS: Tuple[Setting, ...] = (
 )
 
 
+class Variable(NamedTuple):
+    """An environment variable of MLflow's that is read where it matters, when it matters, and has no flag."""
+
+    name: str
+    default: str
+    help: str
+
+
+VARIABLES: Tuple[Variable, ...] = (
+    Variable(
+        "MLFLOW_TRUNCATE_LONG_VALUES", "true",
+        "Cut params and tags that are too long, as MLflow does; false or 0 answers 400 instead.",
+    ),
+    Variable("MLFLOW_ARTIFACT_LOCATION_MAX_LENGTH", "2048", "How long an experiment's artifact location may be."),
+    Variable(
+        "MLFLOW_ALLOWED_HOST_ADDRESSED_ARTIFACT_SCHEMES", "",
+        "Schemes, separated by commas, that artifact locations of new experiments may have although they name another "
+        "host (http, hdfs, ftp ...).",
+    ),
+)
+
+
 class Config:
     """The settings in force, one attribute per row of ``SETTINGS``; ``Config()`` holds the defaults.
 
