@@ -6,7 +6,7 @@ from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Set
 
 from trackd.entities import RunInfo
 from trackd.errors import InvalidParameterValue, TrackdError
-from trackd.store.file import disk, layout
+from trackd.store.file import disk
 from trackd.store.file.disk import Change
 from trackd.store.file.index import Index
 from trackd.store.sql.connect import Connection

@@ -8,7 +8,6 @@ finds nobody waiting commits for all of them. So a commit, and the sync that may
 came meanwhile, and a lone writer never waits for company.
 """
 
-import os
 import sqlite3
 import threading
 from collections import deque

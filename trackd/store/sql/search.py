@@ -196,8 +196,8 @@ def _rest(
     """What of ``select`` comes after the cursor, in order, ``count`` rows of it.
 
     Where the first column can be read from an index, its values and what has none are asked for apart: so SQLite begins
-    at the cursor's place in the index, and comes to the second part only if the first has not filled the page. The + there
-    keeps it from reading a whole table in the order of its id when there is no such index.
+    at the cursor's place in the index, and comes to the second part only if the first has not filled the page. The +
+    there keeps it from reading a whole table in the order of its id when there is no such index.
     """
     text, values = _after(after, columns)
     first = columns[0]
