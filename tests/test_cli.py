@@ -247,6 +247,16 @@ def test_all_addresses_are_shown_with_one_that_works_from_here() -> None:
     assert "http://[::1]:5001" in said and "localhost" not in said
 
 
+def test_the_first_lines_say_which_hosts_are_answered_where_that_can_surprise() -> None:
+    def said(**settings: object) -> str:
+        return "\n".join(first_lines(Config(**settings), TwoRuns(), 1))
+
+    assert "--allowed-hosts" not in said()
+    assert "--allowed-hosts" in said(host="0.0.0.0")
+    assert "--allowed-hosts" not in said(host="0.0.0.0", allowed_hosts=["a.example"])
+    assert "not checked" in said(disable_security_middleware=True)
+
+
 def test_the_first_lines_say_where_artifacts_go() -> None:
     assert "not built yet" in "\n".join(first_lines(Config(), TwoRuns(), 1))
     config = Config(serve_artifacts=False, default_artifact_root="s3://bucket")

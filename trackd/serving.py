@@ -207,6 +207,10 @@ def first_lines(config: Config, store: Store, port: int) -> List[str]:
                    f"says it is {config.mlflow_version})"
     if not config.serve_artifacts:
         lines[3] = f"  artifacts  written by clients themselves, below {config.default_artifact_root}"
+    if config.disable_security_middleware:
+        lines.append("  warning    Host and Origin are not checked: any web page can read and write here")
+    elif host not in ("127.0.0.1", "localhost", "::1") and not config.allowed_hosts:
+        lines.append("  hosts      localhost and private addresses are answered; --allowed-hosts lists other names")
     if config.backend_store_uri == "./mlruns" and os.path.exists("mlflow.db"):
         lines.append("  note       ./mlflow.db is not looked at: databases are not built yet")
     return lines
