@@ -309,12 +309,13 @@ def test_every_row_has_a_stage_that_trackd_takes_part_in_and_its_twin_exists() -
 
 
 SERVER = """
-import http.server, subprocess, sys
+import http.server, os, subprocess, sys
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         self.send_response(200); self.send_header("Content-Length", "2"); self.end_headers(); self.wfile.write(b"{}")
     def log_message(self, *args): pass
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+environment = {**os.environ, "SCRATCH": sys.argv[2]}
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], env=environment)
 print(child.pid, flush=True)
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Answer).serve_forever()
 """
@@ -323,7 +324,10 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Answer).serve_forever()
 @pytest.mark.skipif(not os.path.exists("/proc/self/smaps_rollup"), reason="needs Linux's /proc")
 def test_a_server_is_timed_weighed_and_stopped_with_its_children(tmp_path: Path) -> None:
     port = process.free_port()
-    running = process.Process([sys.executable, "-c", SERVER, str(port)], tmp_path, port, {})
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    command = [sys.executable, "-c", SERVER, str(port), str(scratch)]
+    running = process.Process(command, tmp_path, port, {}, scratch="SCRATCH")
     try:
         child = int(running.log.read_text().split()[0])
         memory = running.memory()
@@ -334,6 +338,7 @@ def test_a_server_is_timed_weighed_and_stopped_with_its_children(tmp_path: Path)
         running.stop()
     assert running.child.returncode is not None
     assert not process.answers(port)
+    assert not scratch.exists()
     # A killed process is gone a moment later.
     deadline = time.monotonic() + 20
     while process.memory_of([child]) is not None and time.monotonic() < deadline:

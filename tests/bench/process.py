@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -36,12 +37,22 @@ class Memory(NamedTuple):
 
 
 class Process:
-    """One running server on ``port``. ``seconds`` is the time from its start to its first answer."""
+    """One running server on ``port``. ``seconds`` is the time from its start to its first answer.
+
+    ``scratch`` is the variable by which it tells its children about a temporary folder that it leaves behind.
+    """
 
     def __init__(
-        self, command: Sequence[str], folder: Path, port: int, environment: Mapping[str, str], limit: float = 180.0
+        self,
+        command: Sequence[str],
+        folder: Path,
+        port: int,
+        environment: Mapping[str, str],
+        scratch: str = "",
+        limit: float = 180.0,
     ) -> None:
         self.port = port
+        self.scratch = scratch
         self.log = folder / f"server-{port}.log"
         begin = time.perf_counter()
         with open(self.log, "ab") as log:
@@ -92,6 +103,7 @@ class Process:
     def stop(self) -> None:
         """End the server and whatever it has started."""
         family = tree(self.child.pid)
+        left = {_variable(pid, self.scratch) for pid in family[1:]} if self.scratch else set()
         if self.child.poll() is None:
             self.child.terminate()
             try:
@@ -103,6 +115,8 @@ class Process:
             # Only what is still the same family: a process of our own session, not a number that was given again.
             if _session(pid) == self.child.pid:
                 _kill(pid)
+        for path in left - {""}:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def clean_environment(extra: Mapping[str, str]) -> Dict[str, str]:
@@ -224,6 +238,16 @@ def _stat(pid: int) -> List[str]:
     except OSError:
         return []
     return text.rpartition(")")[2].split()
+
+
+def _variable(pid: int, name: str) -> str:
+    """An environment variable of a process, ``""`` if it has none or is gone."""
+    try:
+        entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    start = name.encode("ascii") + b"="
+    return next((os.fsdecode(entry[len(start) :]) for entry in entries if entry.startswith(start)), "")
 
 
 def _session(pid: int) -> Optional[int]:

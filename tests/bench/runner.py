@@ -152,7 +152,7 @@ class Runner:
         """Start a server on a store."""
         port = free_port()
         say(f"{server.name}: starting")
-        return Process(server.command(port, place, sync), place, port, server.environment())
+        return Process(server.command(port, place, sync), place, port, server.environment(), server.scratch)
 
     def _bench(self, server: Server, process: Process, place: Path, times: Sequence[float]) -> Bench:
         """What the workloads see."""

@@ -29,6 +29,8 @@ class Server:
     starts = 5
     #: Whether the ratio compares trackd with it.
     is_peer = True
+    #: The variable that names a temporary folder which the server makes and leaves behind.
+    scratch = ""
     #: What ``--sync`` may be, beyond the server's default.
     sync_modes: Sequence[str] = ()
 
@@ -91,6 +93,7 @@ class Mlflow(Server):
     """``mlflow server`` on SQLite, which is its default; on a folder it refuses to start unless told twice."""
 
     starts = 1
+    scratch = "_MLFLOW_HUEY_STORAGE_PATH"
 
     def __init__(self, workers: Optional[int]) -> None:
         self.workers = workers
