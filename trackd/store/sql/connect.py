@@ -21,16 +21,14 @@ from trackd.errors import PermissionDenied, StorageFull, TemporarilyUnavailable
 GROUP_SIZE = 64
 #: Milliseconds to wait for another process's lock before the client is told to come back.
 BUSY_TIMEOUT = 10_000
-#: Bytes of the log from which on writers wait for its end to be checkpointed: some hundred transactions.
-LOG_SIZE = 4 << 20
-#: Milliseconds that this waits for readers; if one takes longer, the next checkpoint tries again.
-LOG_TIMEOUT = 100
 #: Idle reader connections that are kept. Readers share two cores and the interpreter lock; more would only hold page
 #: caches.
 POOLED_READERS = 4
 
 #: Pages in the log (of 4 KiB) from which on writers wait for a checkpoint to be finished.
 LONG_LOG = 4000
+#: Milliseconds that this waits for readers of the log; if one takes longer, the next checkpoint tries again.
+LOG_TIMEOUT = 100
 #: KiB of pages that a connection may keep. A search of 20,000 runs reads 8 MiB; an idle server holds next to nothing.
 PAGE_CACHE = 16_000
 
@@ -92,7 +90,7 @@ class Database:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=" + ("FULL" if self._full_sync else "NORMAL"))
         # A log that grew long in a burst is cut when it begins anew.
-        connection.execute(f"PRAGMA journal_size_limit={4 * LOG_SIZE}")
+        connection.execute(f"PRAGMA journal_size_limit={4096 * LONG_LOG}")
         # Some systems build SQLite to overwrite what is deleted with zeros: twice the writing for every pending change.
         connection.execute("PRAGMA secure_delete=0")
         connection.execute(f"PRAGMA cache_size=-{PAGE_CACHE}")
@@ -224,7 +222,10 @@ class Database:
                 _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             if pages > LONG_LOG:
                 with self.exclusive() as connection:
-                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                    connection.execute(f"PRAGMA busy_timeout={LOG_TIMEOUT}")
+                    # Readers that were still in the log would keep the next writer from beginning it anew.
+                    connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+                    connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT}")
         except sqlite3.Error as error:
             raise explain(error) from error
 
