@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Callable, Iterator, List
+from typing import Any, Callable, Iterator, List
 
 import pytest
 
@@ -22,7 +22,6 @@ from trackd.entities import (
     ModelInput,
     ModelOutput,
     Param,
-    Run,
     RunInfo,
     Tag,
 )
@@ -36,7 +35,7 @@ from trackd.store.file.store import FileStore
 NOW = 1_700_000_000_000
 
 
-def run_info(run_id: str, experiment_id: str = "0", **changes: object) -> RunInfo:
+def run_info(run_id: str, experiment_id: str = "0", **changes: Any) -> RunInfo:
     uri = f"mlflow-artifacts:/{experiment_id}/{run_id}/artifacts"
     info = RunInfo(run_id, experiment_id, "a name", "me", "RUNNING", NOW, None, uri, "active")
     return info._replace(**changes)
@@ -47,7 +46,7 @@ def add_run(store: Store, run_id: str, experiment_id: str = "0") -> None:
         tx.add_run(run_info(run_id, experiment_id), [Tag("mlflow.runName", "a name"), Tag("a/b", "c")])
 
 
-def everything(store: Store) -> List[Run]:
+def everything(store: Store) -> List[Any]:
     """All runs of all experiments, with their histories in place of the current points."""
     experiments, _ = store.search_experiments(ALL, None, (), 1000)
     runs, _ = store.search_runs([one.experiment_id for one in experiments], ALL, None, (), 1000)

@@ -13,7 +13,6 @@ begin with ``.trackd``. A key with ``/`` is a path of sub-folders. Paths here ar
 """
 
 import functools
-import hashlib
 import os
 import re
 
@@ -74,9 +73,15 @@ def _refused(key: str, why: str) -> InvalidParameterValue:
 
 def dataset_id(name: str, digest: str) -> str:
     """The folder name that MLflow's file store derives for a dataset: md5 of name and digest."""
-    return hashlib.md5((name + digest).encode("utf-8")).hexdigest()
+    return _md5(name + digest)
 
 
 def input_id(source_id: str, run_id: str) -> str:
     """The folder name that MLflow's file store derives for an input of a run: md5 of both ids."""
-    return hashlib.md5((source_id + run_id).encode("utf-8")).hexdigest()
+    return _md5(source_id + run_id)
+
+
+def _md5(text: str) -> str:
+    from hashlib import md5  # loads OpenSSL, for inputs only
+
+    return md5(text.encode("utf-8")).hexdigest()

@@ -13,9 +13,9 @@ MLflow writes none of them, so they are the sign of another kind of file. So is 
 
 import re
 from functools import lru_cache
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Match, Optional
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Match, Optional, Pattern
 
-from trackd.store.file.yaml_reader import CONSTANTS, DEPTH, ESCAPES, MetafileError, Reader, is_text, resolve
+from trackd.store.file.yaml_scalars import CONSTANTS, DEPTH, ESCAPES, MetafileError, is_text, resolve
 
 __all__ = ["MetafileError", "dump", "load"]
 
@@ -27,17 +27,24 @@ _SIMPLE_KEY_BYTES = 128  # a longer key, or one with line breaks, is written as 
 _BREAK = "[\n\u2028\u2029]"
 _UNPRINTABLE = "[^\n\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd]"
 #: Text with a line break beside a space, or with something that cannot be shown: only double quotes can hold it.
-_needs_double = re.compile(f"{_UNPRINTABLE}|{_BREAK} | {_BREAK}").search
+_NEEDS_DOUBLE = f"{_UNPRINTABLE}|{_BREAK} | {_BREAK}"
+_ascii_needs_double = re.compile("[^\n\x20-\x7e]|\n | \n").search
 #: Text that would be taken for something else, or lose something, without quotes.
 _needs_quotes = re.compile(
     rf"\A(?:---|\.\.\.|[-?:](?: |\Z)|[ #,\[\]{{}}&*!|>'\"%@`])|:(?: |\Z)| (?:#|\Z)|{_BREAK}"
 ).search
 #: The common case, decided in one step: ids, times, URIs.
 _is_safe = re.compile(r"[A-Za-z0-9_/](?:[A-Za-z0-9_/.:+=-]*[A-Za-z0-9_/])?").fullmatch
-_escape = re.compile(f'{_UNPRINTABLE}|["\\\\\n\u2028\u2029]').sub
+_ESCAPED = f'{_UNPRINTABLE}|["\\\\\n\u2028\u2029]'
 _breaks = re.compile("[\r\n\x85\u2028\u2029]").search
 _fold_points = re.compile("(?<=[^ ]) (?=[^ ])").finditer
 _fold_points_double = re.compile("(?<=[^ ]) (?=.)").finditer
+
+
+@lru_cache(maxsize=None)
+def _compiled(pattern: str) -> Pattern[str]:
+    """Sets of characters beyond ASCII take 10 ms to compile each: not before the first text that has some."""
+    return re.compile(pattern)
 
 
 def dump(data: Mapping[str, object]) -> bytes:
@@ -118,8 +125,8 @@ def _scalar(value: object, indent: int, column: int, fold: bool) -> str:
     if isinstance(value, str):
         if _is_safe(value):
             return value if is_text(value) else f"'{value}'"
-        if _needs_double(value):
-            text = _escape(_escaped, value)
+        if _ascii_needs_double(value) if value.isascii() else _compiled(_NEEDS_DOUBLE).search(value):
+            text = _compiled(_ESCAPED).sub(_escaped, value)
             return f'"{_fold_text(text, indent, column + 1, _fold_points_double) if fold else text}"'
         if _needs_quotes(value) or not is_text(value):
             return _single_quoted(value, indent, column, fold)
@@ -195,13 +202,22 @@ def _fold_text(
 
 # --- Reading ---
 
-_WORD = "A-Za-z0-9_./+,=()@&%~\xc0-\u1fff\u3040-\ud7ff"
-_TEXT = "\x20!#-&(-\\[\\]-~\xa0-\u1fff\u3040-\ud7ff"  # printable, without quotes and backslash
-#: A line as MLflow writes nearly all of them: a value in one line, plain or quoted, without escapes.
-_simple_line = re.compile(
-    rf"([A-Za-z_][A-Za-z0-9_.]*):(?: (?:([A-Za-z0-9_./+~\xc0-\u1fff\u3040-\ud7ff](?:[{_WORD}:-]*[{_WORD}-])?"
-    rf"(?: [{_WORD}:-]*[{_WORD}-])*)|'([{_TEXT}\\\"]*)'|\"([{_TEXT}']*)\"|(\[\]|\{{\}})))?\n"
-).match
+#: Letters beyond ASCII that stand in plain text as they are.
+_BEYOND = "\xc0-\u1fff\u3040-\ud7ff"
+
+
+def _simple(letters: str, printable: str) -> str:
+    """A line as MLflow writes nearly all of them: a value in one line, plain or quoted, without escapes."""
+    word = "A-Za-z0-9_./+,=()@&%~" + letters
+    text = "\x20!#-&(-\\[\\]-~" + printable  # without quotes and backslash
+    return (
+        rf"([A-Za-z_][A-Za-z0-9_.]*):(?: (?:([A-Za-z0-9_./+~{letters}](?:[{word}:-]*[{word}-])?"
+        rf"(?: [{word}:-]*[{word}-])*)|'([{text}\\\"]*)'|\"([{text}']*)\"|(\[\]|\{{\}})))?\n"
+    )
+
+
+_ascii_simple_line = re.compile(_simple("", "")).match
+_SIMPLE = _simple(_BEYOND, "\xa0-\u1fff\u3040-\ud7ff")
 
 
 def load(data: bytes) -> Dict[str, object]:
@@ -212,15 +228,20 @@ def load(data: bytes) -> Dict[str, object]:
         line = data.count(b"\n", 0, error.start) + 1
         raise MetafileError(f"line {line}: not UTF-8: {error.reason}") from error
     simple = _load_simple(text)
-    return Reader(text).document() if simple is None else simple
+    if simple is not None:
+        return simple
+    from trackd.store.file.yaml_reader import Reader  # its expressions take 15 ms to compile, and few files need them
+
+    return Reader(text).document()
 
 
 def _load_simple(text: str) -> Optional[Dict[str, object]]:
     """The common file, line by line, at a tenth of the cost; None if anything in it needs the careful reader."""
     result: Dict[str, object] = {}
     pos, end, count = 0, len(text), 0
+    simple_line = _ascii_simple_line if text.isascii() else _compiled(_SIMPLE).match
     while pos < end:
-        match = _simple_line(text, pos)
+        match = simple_line(text, pos)
         if match is None:
             return None
         key, plain, single, double, empty = match.groups()

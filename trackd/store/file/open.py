@@ -2,7 +2,6 @@
 
 import os
 import sqlite3
-import tempfile
 from typing import Callable, Optional
 
 from trackd.errors import TrackdError
@@ -34,6 +33,8 @@ def open_folder(
         raise CannotOpenFolder(f"There is no folder {root!r} to open with --read-only.")
     temporary = read_only and index is None
     if temporary:
+        import tempfile  # not needed by most servers, and their start waits for it
+
         index = os.path.join(tempfile.mkdtemp(prefix="trackd-"), layout.INDEX)
     if index is None and _is_on_network(root):
         raise CannotOpenFolder(
