@@ -16,9 +16,9 @@ import pytest
 
 from tests.bench import __main__ as program
 from tests.bench import data, database, folder, load, process, report
-from tests.bench.runner import Ceiling, Column
+from tests.bench.runner import Ceiling, Column, Runner
 from tests.bench.servers import SERVERS
-from tests.bench.workloads import WORKLOADS, Measure
+from tests.bench.workloads import WORKLOADS, Measure, Settings
 
 BY_NAME = {server.name: server for server in SERVERS}
 ROWS = {row.name: row for row in WORKLOADS}
@@ -270,6 +270,22 @@ def test_the_notes_say_what_is_missing_and_what_failed() -> None:
     assert "trackd: create-run: no room" in found
     assert "python3 -c pass takes 0.012 s" in found
     assert "15,000/s" in found and "load average 4.0" in found
+
+
+def test_one_reason_for_many_rows_is_said_once() -> None:
+    (own, *_) = columns()
+    notes = report.notes([own._replace(failures={"start": "no port", "memory": "no port", "get-run": "lost"})], None)
+    assert [line for line in notes if "no port" in line] == ["trackd: start, memory: no port"]
+    assert "trackd: get-run: lost" in notes
+
+
+def test_stores_go_at_the_end_and_the_next_run_knows_that_they_went(tmp_path: Path) -> None:
+    first = Runner(Settings(), str(tmp_path), None)
+    with first._place(first.disk) as place:
+        (place / "file").touch()
+    assert place.exists() and not first.too_soon
+    first.clean()
+    assert not place.exists() and Runner(Settings(), str(tmp_path), None).too_soon
 
 
 def test_the_json_holds_every_round() -> None:

@@ -1,9 +1,7 @@
 """From a command line and an environment to a ``Config``, by the rows of ``config.SETTINGS``."""
 
-import argparse
 import re
-import shlex
-from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from trackd.config import LONGEST_TIMEOUT, NOTED, REFUSED, SETTINGS, Config, Setting, whole
 
@@ -12,20 +10,15 @@ class UsageError(Exception):
     """The command line or the environment asks for something wrong or not built; the text is for the user."""
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse that raises instead of ending the process."""
+def help_text(prog: str, description: str) -> str:
+    """What ``--help`` prints: every row by group, laid out by argparse.
 
-    def error(self, message: str) -> NoReturn:
-        """Raise what argparse found wrong."""
-        raise UsageError(message[len("argument "):] if message.startswith("argument ") else message)
+    argparse does no more than that: it takes a value that begins with a dash (``--gunicorn-opts "--timeout 60"``) for a
+    flag, where MLflow's command line takes it for the value, and costs a start more than ``split`` does.
+    """
+    import argparse
 
-
-def parser(prog: str, description: str = "") -> argparse.ArgumentParser:
-    """The command line of ``SETTINGS``. Values stay text; ``-h`` is the host, as in MLflow, so help is ``--help``."""
-    made = _Parser(
-        prog=prog, description=description, usage=f"{prog} [options]", add_help=False, allow_abbrev=False,
-        argument_default=argparse.SUPPRESS,
-    )
+    made = argparse.ArgumentParser(prog=prog, description=description, usage=f"{prog} [options]", add_help=False)
     groups: Dict[str, Any] = {}
     for row in SETTINGS:
         group = groups.get(row.group)
@@ -34,12 +27,10 @@ def parser(prog: str, description: str = "") -> argparse.ArgumentParser:
         if row.metavar:
             group.add_argument(*row.flags, dest=row.name, metavar=row.metavar, help=help_line(row))
         else:
-            group.add_argument(*row.flags, dest=row.name, action="store_const", const="true", help=help_line(row))
+            group.add_argument(*row.flags, dest=row.name, action="store_true", help=help_line(row))
         if row.off:
-            group.add_argument(
-                *row.off, dest=row.name, action="store_const", const="false", help="The opposite of " + row.flags[0]
-            )
-    return made
+            group.add_argument(*row.off, dest=row.name, action="store_false", help="The opposite of " + row.flags[0])
+    return made.format_help().rstrip()
 
 
 def help_line(row: Setting) -> str:
@@ -56,22 +47,18 @@ def help_line(row: Setting) -> str:
     return line.replace("%", "%%")
 
 
-def read(arguments: Sequence[str], environment: Mapping[str, str], prog: str = "trackd server") -> Config:
+def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Config:
     """The settings that a command line and an environment ask for; UsageError with one clear sentence if it cannot be.
 
     ``Config.notes`` says what was accepted without effect.
     """
-    given, rest = parser(prog).parse_known_args(join_values(arguments))
-    if rest:
-        raise UsageError(unknown(rest[0], [flag for row in SETTINGS for flag in row.flags + row.off]))
+    given = split(arguments)
     values: Dict[str, Any] = {}
     sources: Dict[str, str] = {}
     for row in SETTINGS:
         # An empty variable counts as unset (MLflow's command line does the same); an empty flag is taken at its word.
         if row.name in given:
-            sources[row.name], value = row.flags[0], getattr(given, row.name)
-            if value == "false" and row.off:
-                sources[row.name] = row.off[0]
+            sources[row.name], value = given[row.name]
         elif row.environment and environment.get(row.environment):
             sources[row.name], value = row.environment, environment[row.environment]
         else:
@@ -119,6 +106,8 @@ def gunicorn_timeout(options: str, source: str = "--gunicorn-opts") -> Optional[
 
     ``None`` if there is none. ``source`` is what an error names.
     """
+    import shlex  # few give these options
+
     try:
         parts = shlex.split(options)
     except ValueError as error:
@@ -139,18 +128,30 @@ def gunicorn_timeout(options: str, source: str = "--gunicorn-opts") -> Optional[
         raise UsageError(f"{source}: the timeout {found!r} {error}") from None
 
 
-def join_values(arguments: Sequence[str]) -> List[str]:
-    """``--flag value`` as ``--flag=value``, so that a value may begin with a dash (``--gunicorn-opts "--timeout 60"``).
+def split(arguments: Sequence[str]) -> Dict[str, Tuple[str, str]]:
+    """A command line as ``{setting: (flag, value)}``; the last of equal flags counts. Booleans get ``true`` or ``false``.
 
-    argparse takes such a value for a flag; MLflow's command line takes it for the value.
+    Takes ``--flag value``, ``--flag=value``, ``-f value`` and ``-fvalue``. ``-h`` is the host, as in MLflow.
     """
-    takes_value = {flag: row.flags[0] for row in SETTINGS if row.metavar for flag in row.flags}
-    joined: List[str] = []
+    rows = {flag: row for row in SETTINGS for flag in row.flags + row.off}
+    given: Dict[str, Tuple[str, str]] = {}
     rest = list(arguments)
     while rest:
         word = rest.pop(0)
-        joined.append(f"{takes_value[word]}={rest.pop(0)}" if word in takes_value and rest else word)
-    return joined
+        flag, attached, value = word.partition("=") if word.startswith("--") else (word[:2], word[2:], word[2:])
+        row = rows.get(flag)
+        if row is None:
+            raise UsageError(unknown(word, list(rows)))
+        if not row.metavar:
+            if attached:
+                raise UsageError(f"{flag} takes no value")
+            value = "false" if flag in row.off else "true"
+        elif not attached:
+            if not rest:
+                raise UsageError(f"{flag} needs a value: {flag} {row.metavar}")
+            value = rest.pop(0)
+        given[row.name] = (flag, value)
+    return given
 
 
 def unknown(word: str, known: Sequence[str]) -> str:

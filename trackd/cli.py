@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 from trackd import MLFLOW_VERSION, __version__
-from trackd.arguments import UsageError, join_values, parser, read, unknown
+from trackd.arguments import UsageError, help_text, read, unknown
 from trackd.config import local_path, store_uri
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def overview() -> List[str]:
 
 def server(words: Sequence[str]) -> int:
     """Serve until SIGTERM or SIGINT."""
-    if "--help" in join_values(words):
-        return _say([parser("trackd server", "Serve MLflow's REST API from a folder.").format_help().rstrip()])
+    if "--help" in words:
+        return _say([help_text("trackd server", "Serve MLflow's REST API from a folder.")])
     config = read(words, os.environ)
     for note in config.notes:
         print(f"trackd: note: {note}.", file=sys.stderr)

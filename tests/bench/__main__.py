@@ -87,6 +87,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     empty = process.empty_python() if any(row.name == "start" for row in rows) else None
     for line in report.notes(columns, runner.ceiling, busy, empty):
         print(line + ("  " if options.markdown else ""))
+    if runner.too_soon:
+        print("An earlier run removed its stores within five minutes: on ext4 new files are slow, create-run above all.")
     say(f"{time.monotonic() - begin:.0f} s in all")
     if options.json:
         Path(options.json).write_text(report.as_json(columns, rows, runner.ceiling), encoding="utf-8")

@@ -145,7 +145,9 @@ def notes(
     for column in columns:
         if column.missing:
             lines.append(f"{column.server.label}: missing: {column.missing}")
-        lines.extend(f"{column.server.label}: {name}: {why}" for name, why in column.failures.items())
+        for why in dict.fromkeys(column.failures.values()):
+            names = ", ".join(name for name, other in column.failures.items() if other == why)
+            lines.append(f"{column.server.label}: {names}: {why}")
         lines.extend(f"{column.server.label}: {name}: {one.note}" for name, one in column.measures.items() if one.note)
     return lines
 

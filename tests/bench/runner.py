@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
@@ -22,6 +23,8 @@ from tests.bench.workloads import MANY, Bench, Failed, Measure, Settings, Worklo
 
 #: Seconds that one load process may take before it is given up.
 LOAD_LIMIT = 900.0
+#: Seconds for which ext4 avoids an inode that was freed while its table was being written.
+REMOVAL_ECHO = 300.0
 
 
 class Column(NamedTuple):
@@ -44,7 +47,8 @@ class Runner:
     """Measures servers. Stores lie under ``disk``, folders that are only read under ``memory`` if that is given.
 
     ``clean`` removes what lies on disk, at the end and not before: for some minutes after a removal ext4 passes over
-    every inode that has become free, and a new file costs twenty times what it should.
+    every inode that has become free, and a new file costs twenty times what it should. ``too_soon`` says whether an
+    earlier run has removed its stores within these minutes.
     """
 
     def __init__(self, settings: Settings, disk: str, memory: Optional[str], starts: Optional[int] = None) -> None:
@@ -55,9 +59,13 @@ class Runner:
         self.ceiling: Optional[Ceiling] = None
         self._left: List[str] = []
         os.makedirs(disk, exist_ok=True)
+        self._removal = Path(disk) / "last-removal"
+        self.too_soon = self._removal.exists() and time.time() - self._removal.stat().st_mtime < REMOVAL_ECHO
 
     def clean(self) -> None:
         """Remove all stores."""
+        if self._left:
+            self._removal.touch()
         while self._left:
             shutil.rmtree(self._left.pop(), ignore_errors=True)
 
