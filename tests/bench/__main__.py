@@ -88,7 +88,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     for line in report.notes(columns, runner.ceiling, busy, empty):
         print(line + ("  " if options.markdown else ""))
     if runner.too_soon:
-        print("An earlier run removed its stores within five minutes: on ext4 new files are slow, create-run above all.")
+        print("Another run has just removed its stores; ext4 then makes files slowly for 5 min: create-run is too low.")
     say(f"{time.monotonic() - begin:.0f} s in all")
     if options.json:
         Path(options.json).write_text(report.as_json(columns, rows, runner.ceiling), encoding="utf-8")
