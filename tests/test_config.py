@@ -282,7 +282,6 @@ def test_the_version_that_is_told_to_clients_can_be_chosen(value: str) -> None:
         ("runs", "unknown argument 'runs'"),
         ("", "unknown argument ''"),
         ("-q", "unknown flag '-q'"),
-        ("-", "unknown flag '-'"),
         ("--", "unknown flag '--'"),
     ],
 )
