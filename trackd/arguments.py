@@ -129,7 +129,7 @@ def gunicorn_timeout(options: str, source: str = "--gunicorn-opts") -> Optional[
 
 
 def split(arguments: Sequence[str]) -> Dict[str, Tuple[str, str]]:
-    """A command line as ``{setting: (flag, value)}``, with ``true`` or ``false`` for booleans; the last of equals counts.
+    """A command line as ``{setting: (flag, value)}``, ``true`` or ``false`` for booleans; the last of equals counts.
 
     Takes ``--flag value``, ``--flag=value``, ``-f value`` and ``-fvalue``. ``-h`` is the host, as in MLflow.
     """
