@@ -218,6 +218,11 @@ def test_healthy_runs_are_served_complete_and_damage_is_named_and_left_alone(
             time.sleep(0.1)
         assert _unnamed(folder, program.output) == []
         assert "Traceback" not in program.output
+    # A start that finds an index names it all again.
+    with Program(folder.root, before=obey_permissions) as program, program.client() as client:
+        for run_id in [*folder.healthy, new]:
+            assert get_run(client, run_id)["params"] == {"p": "1", "q": "1", "deep/er": "1"}
+        assert _unnamed(folder, program.output) == []
     shutil.rmtree(folder.root / folder.experiment / new)
     assert snapshot(folder.root) == before
 

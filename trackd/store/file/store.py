@@ -102,6 +102,8 @@ class FileStore(SqlReads, Store):
         if not self.read_only:
             self._reserve = Reserve(self.index_path + "-reserve")
         self._replay()
+        with self._database.exclusive() as connection, _committed(connection):
+            Index(connection, self.root).forget_damage()
         self.watch = Watch(self)
         self._read_everything()
         self.watch.catch_up()
