@@ -3,7 +3,8 @@
 Times are int milliseconds since the epoch. Ids are strings. ``None`` means not set.
 """
 
-from typing import NamedTuple, Optional, Sequence
+import json
+from typing import Callable, List, NamedTuple, Optional, Sequence, TypeVar, Union, overload
 
 ACTIVE = "active"
 DELETED = "deleted"
@@ -33,6 +34,47 @@ class Param(NamedTuple):
 
     key: str
     value: str
+
+
+Pair = TypeVar("Pair", Tag, Param)
+
+
+class JsonPairs(Sequence[Pair]):
+    """Tags or params as the JSON array of objects with ``key`` and ``value`` that a store had them in.
+
+    A list like any other, read when somebody looks into it. Most only pass through, to an answer that wants that text.
+    """
+
+    __slots__ = ("json", "_make", "_items")
+
+    def __init__(self, json: str, make: Callable[[str, str], Pair]) -> None:
+        self.json = json
+        self._make: Callable[[str, str], Pair] = make
+        self._items: Optional[List[Pair]] = None
+
+    def _list(self) -> List[Pair]:
+        if self._items is None:
+            self._items = [self._make(pair["key"], pair["value"]) for pair in json.loads(self.json)]
+        return self._items
+
+    def __bool__(self) -> bool:
+        return self.json != "[]"
+
+    def __len__(self) -> int:
+        return len(self._list())
+
+    @overload
+    def __getitem__(self, index: int) -> Pair: ...
+    @overload
+    def __getitem__(self, index: slice) -> List[Pair]: ...
+    def __getitem__(self, index: Union[int, slice]) -> Union[Pair, List[Pair]]:
+        return self._list()[index]
+
+    def __eq__(self, other: object) -> bool:
+        return self._list() == (other._list() if isinstance(other, JsonPairs) else other)
+
+    def __repr__(self) -> str:
+        return repr(self._list())
 
 
 class Metric(NamedTuple):

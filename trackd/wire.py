@@ -11,7 +11,7 @@ import json
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
-from trackd.entities import DatasetInput, Experiment, Metric, Run, RunInfo, Tag
+from trackd.entities import DatasetInput, Experiment, JsonPairs, Metric, Run, RunInfo, Tag
 
 # Not NaN as a bare token, which no other reader takes: whatever holds one is a mistake here.
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
@@ -129,6 +129,8 @@ def dataset_summaries(rows: Iterable[Tuple[str, str, str, Optional[str]]]) -> Li
 
 
 def _pairs(items: Sequence[Any]) -> str:
+    if type(items) is JsonPairs and items.json.isascii():
+        return items.json
     return "[" + ",".join([f'{{"key":{quoted(key)},"value":{quoted(value)}}}' for key, value in items]) + "]"
 
 

@@ -4,7 +4,7 @@ import os
 import sqlite3
 import threading
 import time
-from typing import TYPE_CHECKING, Dict, List
+from typing import TYPE_CHECKING, Dict, List, Tuple
 
 from trackd.errors import StorageFull, TrackdError
 from trackd.store.file import disk, folder
@@ -31,6 +31,8 @@ HOT = 120.0
 HOT_BUDGET = 0.1
 #: Seconds that the maker of a folder has to write its ``meta.yaml`` before the lack of it is reported.
 YOUNG = 2.0
+#: Problems that were seen once; with more than this something is wrong with all of it, and all is looked at again.
+MOST_DOUBTS = 10_000
 
 
 class Watch:
@@ -51,6 +53,8 @@ class Watch:
         self._seen: Dict[str, int] = {}
         self._hot: Dict[str, float] = {}
         self._young: List[str] = []
+        self._patience = 0.0
+        self._doubts: Dict[Tuple[str, str], float] = {}
         self._turn: List[str] = []
         self._meta_turn: List[str] = []
         self._first_pass = True
@@ -68,6 +72,7 @@ class Watch:
         self._experiments = self._store.experiments()
         self._turn = self._check(self._store.folders_by_interest(), START_BUDGET)
         self._first_pass = bool(self._turn)
+        self._patience = ROUND / 2
 
     def stop(self) -> None:
         """End both threads; what is not on disk yet is brought there by ``flush``, which the caller calls last."""
@@ -149,7 +154,7 @@ class Watch:
         """Experiments and runs that came, went or moved, by the listing of folders that changed."""
         store = self._store
         suspects: List[str] = []
-        found = self._experiments = dict(index_file.list_experiments(store.root, store.report))
+        found = self._experiments = dict(index_file.list_experiments(store.root, self._doubt))
         known = store.experiments()
         suspects += [key for key in known if known[key] != found.get(key)]
         for experiment_id, deleted in found.items():
@@ -157,7 +162,7 @@ class Watch:
                 suspects.append(experiment_id)
             path = store.experiment_folder(experiment_id, deleted)
             if self._changed(experiment_id, path, first=True):
-                on_disk = {f"{experiment_id}/{name}" for name in index_file.list_run_folders(path, store.report)}
+                on_disk = {f"{experiment_id}/{name}" for name in index_file.list_run_folders(path, self._doubt)}
                 suspects += sorted(on_disk ^ store.known_runs(experiment_id))
             if self._changed(experiment_id + "/meta", f"{path}/meta.yaml", first=True):
                 suspects.append(experiment_id)
@@ -217,8 +222,16 @@ class Watch:
         """Whether the files of a folder differ from what the index knows; may err while a write is under way."""
         kinds = folder.RUN_KINDS if "/" in key else folder.EXPERIMENT_KINDS
         known = self._store.known_files(key)
-        stats = folder.stat_files(self._path(key), kinds, self._store.report if known else _silent)
+        stats = folder.stat_files(self._path(key), kinds, self._doubt if known else _silent)
         return known is None or (stats != known and not index_file.same_but_growing(stats, known))
+
+    def _doubt(self, where: str, what: str) -> None:
+        """Report what was so in an earlier round already: files are looked at while we and others write."""
+        now = time.monotonic()
+        if now - self._doubts.setdefault((where, what), now) >= self._patience:
+            self._store.report(where, what)
+        if len(self._doubts) > MOST_DOUBTS:
+            self._doubts.clear()
 
     def _is_young(self, key: str) -> bool:
         """Whether a folder without ``meta.yaml`` was just made: MLflow writes that file a moment later."""

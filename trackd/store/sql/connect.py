@@ -25,7 +25,7 @@ BUSY_TIMEOUT = 10_000
 #: caches.
 POOLED_READERS = 4
 
-#: Pages in the log (of 4 KiB) from which on writers wait for a checkpoint to be finished.
+#: Pages in the log (of 2 or 4 KiB) from which on writers wait for a checkpoint to be finished.
 LONG_LOG = 4000
 #: Milliseconds that this waits for readers of the log; if one takes longer, the next checkpoint tries again.
 LOG_TIMEOUT = 100

@@ -1,9 +1,9 @@
 """Runs with their params and tags in MLflow's tables."""
 
 import json
-from typing import Dict, Iterable, List, Optional, Sequence, Tuple, Type, TypeVar
+from typing import Dict, Iterable, List, Optional, Sequence, Tuple, Type
 
-from trackd.entities import Param, Run, RunInfo, Tag
+from trackd.entities import JsonPairs, Pair, Param, Run, RunInfo, Tag
 from trackd.search.clause import Clause, Cursor, Order
 from trackd.store.sql.connect import Connection
 from trackd.store.sql.experiments import ExperimentReads, ExperimentWrites
@@ -15,22 +15,18 @@ _INFO = (
     "SELECT run_uuid, CAST(experiment_id AS TEXT), name, user_id, status, start_time, end_time, artifact_uri,"
     " lifecycle_stage FROM runs WHERE run_uuid = ?"
 )
-# All pairs of a run as one JSON text: SQLite and ``json`` make and read it in C, row by row costs three times as much.
+# All pairs of a run as one JSON text, as answers want it: SQLite makes it in C, row by row costs four times as much.
 _PAIRS = (
-    "SELECT (SELECT json_group_array(json_array(key, value)) FROM {table} WHERE run_uuid = wanted.value)"
-    " FROM json_each(?) AS wanted"
+    "SELECT (SELECT json_group_array(json_object('key', key, 'value', coalesce(value, ''))) FROM"
+    " (SELECT key, value FROM {table} WHERE run_uuid = wanted.value ORDER BY key)) FROM json_each(?) AS wanted"
 )
 _PARAMS = _PAIRS.format(table="params")
 _TAGS = _PAIRS.format(table="tags")
 
-Pair = TypeVar("Pair", Param, Tag)
 
-
-def _pairs(connection: Connection, query: str, wanted: str, make: Type[Pair]) -> List[List[Pair]]:
+def _pairs(connection: Connection, query: str, wanted: str, make: Type[Pair]) -> List[JsonPairs[Pair]]:
     """The params or tags of each run in ``wanted``, in key order."""
-    rows = connection.execute(query, (wanted,)).fetchall()
-    lists = json.loads("[" + ",".join([row[0] for row in rows]) + "]")
-    return [sorted(map(make._make, pairs)) for pairs in lists]
+    return [JsonPairs(text, make) for (text,) in connection.execute(query, (wanted,))]
 
 
 def list_runs(connection: Connection, infos: Sequence[RunInfo]) -> List[Run]:
