@@ -437,6 +437,27 @@ def test_what_others_write_shows_without_a_restart(store: FileStore, root: Path)
     wait_for(lambda: store.get_experiment("7") is None and store.get_run("c" * 32) is None)
 
 
+def test_a_meta_yaml_that_is_just_being_written_hides_nothing(tmp_path: Path) -> None:
+    lines: List[str] = []
+    store = open_store(str(tmp_path / "mlruns"), log=lines.append)
+    assert isinstance(store, FileStore)
+    add_run(store, "a" * 32)
+    metas = [tmp_path / "mlruns" / "0" / "meta.yaml", tmp_path / "mlruns" / "0" / ("a" * 32) / "meta.yaml"]
+    texts = [meta.read_bytes() for meta in metas]
+    for meta, text in zip(metas, texts):
+        meta.write_bytes(text[:20])
+    store.refresh({"0", "0/" + "a" * 32})
+    assert store.get_run("a" * 32) is not None and store.get_experiment("0") is not None and lines == []
+    for meta, text in zip(metas, texts):
+        meta.write_bytes(text.replace(b"name: a name", b"name: b name"))
+    wait_for(lambda: getattr(store.get_run_info("a" * 32), "run_name", "") == "b name")
+    for meta in metas:
+        meta.write_bytes(b"cut")
+    wait_for(lambda: store.get_run("a" * 32) is None and store.get_experiment("0") is None)
+    assert len(lines) == 2
+    store.close()
+
+
 def test_lines_that_others_append_meanwhile_are_neither_lost_nor_broken(store: FileStore, root: Path) -> None:
     add_run(store, "a" * 32)
     path = root / "0" / ("a" * 32) / "metrics" / "m"

@@ -13,6 +13,7 @@ It may be deleted whenever no server runs: nothing is lost but the time to read 
 import json
 import os
 import sqlite3
+import time
 from typing import Dict, Iterator, List, Optional, Set, Tuple
 
 from trackd.entities import DELETED
@@ -89,11 +90,15 @@ def decode_changes(text: str) -> List[disk.Change]:
 
 
 class Index(SqlTransaction):
-    """The tables as the files fill them. Used inside a transaction on ``connection``; never changes a file."""
+    """The tables as the files fill them. Used inside a transaction on ``connection``; never changes a file.
 
-    def __init__(self, connection: Connection, root: str) -> None:
+    ``patient``: give others the moment that they need to write a file.
+    """
+
+    def __init__(self, connection: Connection, root: str, patient: bool = False) -> None:
         super().__init__(connection)
         self.root = root
+        self._patient = patient
 
     # -- where things lie ---------------------------------------------------------------------------------------------
 
@@ -213,6 +218,9 @@ class Index(SqlTransaction):
         moved = self.experiment_path(experiment_id) != layout.experiment_folder(experiment_id, deleted)
         if not moved and experiment_id in self.known_experiments() and stats == self.known_files(experiment_id):
             return False
+        if self._patient and is_fresh(stats, self.known_files(experiment_id)):
+            if folder.read_experiment(path, experiment_id, deleted, {}, _silent) is None:
+                return False
         found = folder.read_experiment(path, experiment_id, deleted, stats, report) if layout.META in stats else None
         if found is None:
             self.clear_experiment(experiment_id)
@@ -228,6 +236,10 @@ class Index(SqlTransaction):
         stats = folder.stat_files(path, folder.RUN_KINDS, report)
         if known is not None and (stats == known or same_but_growing(stats, known)):
             return False
+        experiment_id, _, run_id = key.partition("/")
+        if self._patient and is_fresh(stats, known or {}):
+            if folder.read_run(path, experiment_id, run_id, {}, {}, _silent) is None:
+                return False
         self.read_run(path, key, stats, known or {}, report)
         return True
 
@@ -295,6 +307,25 @@ class Index(SqlTransaction):
 
 #: MLflow's file store draws experiment ids of 18 digits; ours count up and stay far below.
 _DRAWN_IDS = 10**15
+
+
+def is_fresh(stats: Stats, known: Stats) -> bool:
+    """Whether a ``meta.yaml`` that was there was changed just now.
+
+    MLflow empties it before it writes it. If it makes no sense, what the tables know stays until the next look, and
+    nothing is reported, for the few moments that this may last.
+    """
+    if layout.META not in known or layout.META not in stats or stats[layout.META] == known[layout.META]:
+        return False
+    return abs(time.time() - stats[layout.META][1] / 1e9) < SETTLED
+
+
+def _silent(where: str, what: str) -> None:
+    """For a look that is repeated."""
+
+
+#: Seconds after which a file that cannot be read is damaged, and not just being written.
+SETTLED = 1.5
 
 
 def same_but_growing(stats: Stats, known: Stats) -> bool:

@@ -70,6 +70,7 @@ class FileStore(SqlReads, Store):
         self._log = log
         self._temporary = temporary
         self._closed = False
+        self._serving = False
         self._reported: Dict[Problem, None] = {}
         self._repairs: Set[str] = set()
         self._undone: List[int] = []
@@ -107,6 +108,7 @@ class FileStore(SqlReads, Store):
         self.watch = Watch(self)
         self._read_everything()
         self.watch.catch_up()
+        self._serving = True
         if not self.read_only and not self.counts()["experiments"]:
             self._add_default_experiment()
         self.watch.start()
@@ -275,7 +277,7 @@ class FileStore(SqlReads, Store):
         """Read these folders again where they changed; whether one had."""
         with self._database.exclusive() as connection, _committed(connection):
             self.paths.clear()
-            index = Index(connection, self.root)
+            index = Index(connection, self.root, patient=self._serving)
             changed = [refresh_folder(index, key, self.report) for key in sorted(keys)]
             return any(changed)
 
