@@ -85,9 +85,10 @@ def serve(config: Config, say: Say, progress: Progress) -> None:
             with opened(config, progress, _log_problem) as store:
                 app = _application(store, config)
                 say(first_lines(config, store, server.address[1]))
-                # Requests leave no cycles; looking for some at every 700th object took a fifth of a large search.
+                # Looking for cycles at every 700th object took a fifth of a large search. Only refused requests leave
+                # some (an exception and its frames): a few MB of them may wait.
                 gc.freeze()
-                gc.set_threshold(100_000, 20, 50)
+                gc.set_threshold(10_000, 20, 50)
                 with signals.serving(server):
                     server.serve_forever()
         finally:

@@ -29,8 +29,8 @@ POOLED_READERS = 4
 LONG_LOG = 4000
 #: Milliseconds that this waits for readers of the log; if one takes longer, the next checkpoint tries again.
 LOG_TIMEOUT = 100
-#: KiB of pages that a connection may keep. A search of 20,000 runs reads 8 MiB; an idle server holds next to nothing.
-PAGE_CACHE = 16_000
+#: KiB of pages that a connection may keep, of which there are some five. The system caches the file as well.
+PAGE_CACHE = 3_000
 
 Connection = sqlite3.Connection
 
