@@ -65,7 +65,7 @@ def commands() -> str:
     for command in COMMANDS:
         lines.append(f"| `{' '.join(filter(None, ('trackd', command.name, command.takes)))}` | {_cell(command.help)} |")
     lines += [
-        "| `trackd --version` | Print the version. |",
+        "| `trackd --version` | Print the versions of trackd, MLflow's API, Python and SQLite; is boto3 there? |",
         "| `trackd --help`, `trackd COMMAND --help` | Print what there is. |",
         "",
         "`server` stops cleanly on SIGTERM and SIGINT (Ctrl-C): it takes no new connections, finishes what is in",

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -278,7 +279,10 @@ def test_one_is_counted_in_the_singular() -> None:
 
 
 def test_version_and_help_are_printed(tmp_path: Path) -> None:
-    assert run("--version", cwd=tmp_path).stdout == f"trackd {__version__} (MLflow API {MLFLOW_VERSION})\n"
+    lines = run("--version", cwd=tmp_path).stdout.splitlines()
+    assert lines[0] == f"trackd {__version__} (MLflow API {MLFLOW_VERSION})"
+    python = ".".join(map(str, sys.version_info[:3]))
+    assert re.match(rf"Python {re.escape(python)}, SQLite {re.escape(sqlite3.sqlite_version)}, boto3 ", lines[1])
     said = run("--help", cwd=tmp_path).stdout
     assert all(command.name in said and command.help in said for command in cli.COMMANDS)
     said = run("server", "--help", cwd=tmp_path).stdout

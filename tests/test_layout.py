@@ -25,7 +25,8 @@ DUMPING_GROUNDS = {"helper", "helpers", "util", "utils", "common", "misc", "serv
 #: (files of one folder). The longest matching prefix decides.
 LAYERS: Tuple[Tuple[str, ...], ...] = (
     ("trackd.__main__",),
-    ("trackd.cli", "trackd.bundle"),
+    ("trackd.cli",),
+    ("trackd.bundle",),
     ("trackd.serving",),
     ("trackd.app",),
     ("trackd.api",),

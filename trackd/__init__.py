@@ -2,7 +2,8 @@
 
 The map, from the top down (imports go down only; ``tests/test_layout.py`` holds it):
 
-* ``cli``       the command line: server, ui, routes, check; built from ``config.SETTINGS``
+* ``cli``       the command line: server, ui, routes, check ...; built from ``config.SETTINGS``
+* ``bundle``    the whole program as one file, ``trackd.pyz``
 * ``app``       ``App.handle(Request) -> Response``; the only place that catches errors
 * ``api/``      one decorated function per endpoint, one file per resource; the rules
 * ``store/``    how things are kept: ``file/`` is MLflow's folder layout, ``sql/`` its tables,

@@ -1,4 +1,4 @@
-"""The command line: ``trackd [server | ui | routes | check]``.
+"""The command line: ``trackd [server | ui | routes | check | bundle]``.
 
 What a command needs is imported when it runs, so that each starts as fast as it can. Exit codes: 0 done, 1 it could not
 be done or something is wrong with the store, 2 the command line asks for something that is not there.
@@ -43,7 +43,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
 def _command(words: List[str]) -> int:
     """Find the command and run it."""
     if words and words[0] == "--version":
-        return _say([f"trackd {__version__} (MLflow API {MLFLOW_VERSION})"])
+        return _say(versions())
     if words and words[0] == "--help":
         return _say(overview())
     if not words or words[0].startswith("-"):
@@ -52,6 +52,19 @@ def _command(words: List[str]) -> int:
         if command.name == words[0]:
             return command.run(words[1:])
     raise UsageError(unknown(words[0], [command.name for command in COMMANDS]).replace("argument", "command", 1))
+
+
+def versions() -> List[str]:
+    """What ``trackd --version`` prints: trackd, the API it speaks, and what of its surroundings matters to it."""
+    import sqlite3
+    from importlib.util import find_spec
+
+    boto3 = "boto3 is there" if find_spec("boto3") else "boto3 is not there (only s3:// needs it)"
+    python = ".".join(map(str, sys.version_info[:3]))
+    return [
+        f"trackd {__version__} (MLflow API {MLFLOW_VERSION})",
+        f"Python {python}, SQLite {sqlite3.sqlite_version}, {boto3}",
+    ]
 
 
 def overview() -> List[str]:
@@ -120,6 +133,19 @@ def _checked(store: "Store") -> int:
     return 1 if problems else 0
 
 
+def bundle(words: Sequence[str]) -> int:
+    """Write the program as one executable file."""
+    given = _positional("bundle", words, 1)
+    path = given[0] if given else "trackd.pyz"
+    from trackd.bundle import write
+
+    try:
+        size = write(path)
+    except OSError as error:
+        return _fail(f"{path} cannot be written: {error.strerror or error}", 1)
+    return _say([f"{path}: {size:,} bytes; run it with: python3 {path} server"])
+
+
 def progress(done: int, total: int) -> None:
     """Show on a terminal how far the reading of a folder is; elsewhere it would only fill a log."""
     if sys.stderr.isatty():
@@ -158,4 +184,5 @@ COMMANDS: Tuple[Command, ...] = (
     Command("ui", server, "[options]", "The same as server."),
     Command("routes", routes, "", "Print every route: method, path, what it does."),
     Command("check", check, "[PATH or URI]", "Read a store (./mlruns) and report every problem with its path."),
+    Command("bundle", bundle, "[trackd.pyz]", "Write the whole program as one file that any Python 3.9+ runs."),
 )
