@@ -29,6 +29,7 @@ from trackd.store.base import Problem, Store, Transaction
 class _Run:
     def __init__(self, info: RunInfo) -> None:
         self.info = info
+        self.deleted_time: Optional[int] = None
         self.tags: Dict[str, str] = {}
         self.params: Dict[str, str] = {}
         self.points: List[Metric] = []
@@ -105,6 +106,17 @@ class _Memory(Transaction):
         runs = [each for each in runs if _seen(view_type, each.info.lifecycle_stage) and evaluate.matches(clause, each)]
         return _page(evaluate.sorted_entities(runs, order, schemas.RUNS), limit, cursor)
 
+    def list_run_infos(self, experiment_id: str) -> List[RunInfo]:
+        return [run.info for run in self._state.runs.values() if run.info.experiment_id == experiment_id]
+
+    def list_deleted_runs(self, before: Optional[int] = None) -> List[RunInfo]:
+        deleted = [run for run in self._state.runs.values() if run.info.lifecycle_stage != ACTIVE]
+        return [
+            run.info
+            for run in deleted
+            if before is None or (run.deleted_time is not None and run.deleted_time <= before)
+        ]
+
     def get_params(self, run_id: str, keys: Iterable[str]) -> Dict[str, str]:
         params = self._state.runs[run_id].params
         return {key: params[key] for key in keys if key in params}
@@ -160,11 +172,21 @@ class _Memory(Transaction):
 
     def put_run_info(self, info: RunInfo, deleted_time: Optional[int] = None) -> None:
         self._state.runs[info.run_id].info = info
+        self._state.runs[info.run_id].deleted_time = deleted_time
 
     def put_runs_lifecycle(self, experiment_id: str, lifecycle_stage: str, deleted_time: Optional[int]) -> None:
         for run in self._state.runs.values():
-            if run.info.experiment_id == experiment_id:
+            if run.info.experiment_id == experiment_id and run.info.lifecycle_stage != lifecycle_stage:
+                run.deleted_time = deleted_time
                 run.info = run.info._replace(lifecycle_stage=lifecycle_stage)
+
+    def drop_runs(self, run_ids: Sequence[str]) -> None:
+        for run_id in run_ids:
+            del self._state.runs[run_id]
+
+    def drop_experiment(self, experiment_id: str) -> None:
+        self.drop_runs([info.run_id for info in self.list_run_infos(experiment_id)])
+        del self._state.experiments[experiment_id]
 
     def put_tags(self, run_id: str, tags: Sequence[Tag]) -> None:
         self._state.runs[run_id].tags.update(dict(tags))

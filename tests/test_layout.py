@@ -26,10 +26,11 @@ DUMPING_GROUNDS = {"helper", "helpers", "util", "utils", "common", "misc", "serv
 LAYERS: Tuple[Tuple[str, ...], ...] = (
     ("trackd.__main__",),
     ("trackd.cli",),
-    ("trackd.bundle",),
+    ("trackd.bundle", "trackd.commands"),
     ("trackd.serving",),
     ("trackd.app",),
     ("trackd.api",),
+    ("trackd.garbage",),
     ("trackd.store", "trackd.artifacts"),
     ("trackd.store.file",),
     ("trackd.store.sql", "trackd.artifacts.local", "trackd.artifacts.s3"),

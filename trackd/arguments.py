@@ -1,7 +1,7 @@
 """From a command line and an environment to a ``Config``, by the rows of ``config.SETTINGS``."""
 
 import re
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from trackd.config import LONGEST_TIMEOUT, NOTED, REFUSED, SETTINGS, Config, Setting, whole
 
@@ -152,6 +152,53 @@ def split(arguments: Sequence[str]) -> Dict[str, Tuple[str, str]]:
             value = rest.pop(0)
         given[row.name] = (flag, value)
     return given
+
+
+class Flag(NamedTuple):
+    """A flag of a command that is not ``server``. Without ``metavar`` it takes no value."""
+
+    name: str
+    metavar: str
+    help: str
+
+
+def flags(words: Sequence[str], known: Sequence[Flag], positional: int = 0) -> Tuple[Dict[str, str], List[str]]:
+    """The values of a command's flags (``"true"`` for one without value), and what stands beside them.
+
+    Takes ``--flag value`` and ``--flag=value``; the last of equals counts. UsageError for anything else.
+    """
+    rows = {flag.name: flag for flag in known}
+    given: Dict[str, str] = {}
+    beside: List[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("-"):
+            beside.append(word)
+            continue
+        name, attached, value = word.partition("=")
+        flag = rows.get(name)
+        if flag is None:
+            raise UsageError(unknown(word, list(rows)))
+        if not flag.metavar:
+            if attached:
+                raise UsageError(f"{name} takes no value")
+            value = "true"
+        elif not attached:
+            if not rest:
+                raise UsageError(f"{name} needs a value: {name} {flag.metavar}")
+            value = rest.pop(0)
+        given[name] = value
+    if len(beside) > positional:
+        raise UsageError(unknown(beside[positional], []))
+    return given, beside
+
+
+def flags_help(usage: str, what: str, known: Sequence[Flag]) -> List[str]:
+    """What ``--help`` of such a command prints."""
+    lines = [f"usage: {usage}", "", what, ""]
+    width = max(len(f"{flag.name} {flag.metavar}") for flag in known)
+    return lines + [f"  {flag.name + ' ' + flag.metavar:{width}}  {flag.help}".rstrip() for flag in known]
 
 
 def unknown(word: str, known: Sequence[str]) -> str:

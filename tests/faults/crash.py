@@ -61,12 +61,13 @@ def run_info(run_id: str, **changes: Any) -> RunInfo:
 
 
 def prepare(store: FileStore) -> None:
-    """The state before each of ``WRITES``: one run with a few of everything, and a second experiment with a run."""
+    """The state before each of ``WRITES``: one run with a few of everything, and a second experiment."""
     with store.transaction() as tx:
         tx.add_run(run_info(RUN), [Tag("mlflow.runName", "a run"), Tag("t", "old"), Tag("gone", "x")])
     with store.transaction() as tx:
         tx.add_metrics(RUN, [Metric("m", float(i), 1700000000000 + i, i) for i in range(3)])
         tx.add_params(RUN, [Param("p", "1")])
+        tx.add_experiment("another one", None, [], 1700000000000, "mlflow-artifacts:")
 
 
 def log_batch(tx: Transaction) -> None:
@@ -106,6 +107,16 @@ def delete_experiment(tx: Transaction) -> None:
     tx.put_runs_lifecycle(EXPERIMENT, DELETED, 1700000004000)
 
 
+def drop_run(tx: Transaction) -> None:
+    """As the removal of garbage does."""
+    tx.drop_runs([RUN])
+
+
+def drop_experiment(tx: Transaction) -> None:
+    """As the removal of garbage does."""
+    tx.drop_experiment(EXPERIMENT)
+
+
 def delete_and_restore(store: FileStore) -> None:
     """Several transactions whose folder moves, and writes before, between and after the moves."""
     for stage, time in ((DELETED, 1700000005000), (ACTIVE, 1700000006000), (DELETED, 1700000007000)):
@@ -127,7 +138,9 @@ def delete_and_restore(store: FileStore) -> None:
 
 WRITES: Dict[str, Callable[[Transaction], None]] = {
     each.__name__: each
-    for each in (log_batch, create_run, delete_run, delete_tag, create_experiment, delete_experiment)
+    for each in (
+        log_batch, create_run, delete_run, delete_tag, create_experiment, delete_experiment, drop_run, drop_experiment
+    )
 }
 
 

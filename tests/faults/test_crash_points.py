@@ -173,6 +173,8 @@ def test_a_write_that_is_forbidden_at_any_change_keeps_nothing(folders: Folders,
     try:
         before = _answers(store)
         for number, name in enumerate(folders.changes[write]):
+            if write.startswith("drop") and "rename" in folders.changes[write][:number]:
+                break  # it is out of sight, and the write is done: what is then forbidden is reported and left
             if name not in ("write", "utime"):  # these work on what is open already
                 _refused(store, write, number, name, errno.EACCES, PermissionDenied)
                 assert _answers(store) == before, f"change {number}, {name}"

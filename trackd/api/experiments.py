@@ -2,7 +2,7 @@
 
 from typing import Any, Dict, Sequence
 
-from trackd import fields, wire
+from trackd import fields, garbage, wire
 from trackd.api import locations, rules
 from trackd.api.context import Context
 from trackd.entities import ACTIVE, ACTIVE_ONLY, DELETED, Tag
@@ -115,6 +115,7 @@ def restore(ctx: Context, experiment_id: fields.ExperimentId) -> Dict[str, Any]:
         found = rules.find_experiment(tx, experiment_id)
         if found.lifecycle_stage != DELETED:
             raise ResourceDoesNotExist(f"There is no deleted experiment with the id {experiment_id}: it is active.")
+        garbage.refuse_experiment(experiment_id)
         tx.put_experiment(found._replace(lifecycle_stage=ACTIVE, last_update_time=rules.now()))
         tx.put_runs_lifecycle(experiment_id, ACTIVE, None)
     return {}

@@ -4,7 +4,7 @@ import json
 import os
 from typing import Any, Dict, List
 
-from trackd import fields, wire
+from trackd import fields, garbage, wire
 from trackd.api import locations, names, rules
 from trackd.api.context import Context
 from trackd.entities import ACTIVE, ACTIVE_ONLY, DELETED, RUN_NAME_TAG, Param, Run, RunInfo, Tag
@@ -131,6 +131,7 @@ def restore(ctx: Context, run_id: fields.RunId) -> Dict[str, Any]:
     """Mark a run active; one that is already stays so."""
     with ctx.store.transaction() as tx:
         info = rules.find_run(tx, run_id)
+        garbage.refuse_run(run_id)
         tx.put_run_info(info._replace(lifecycle_stage=ACTIVE), None)
     return {}
 

@@ -79,6 +79,14 @@ class Reads:
         """One page of whole runs of these experiments, and where the next page starts. Unknown ids find nothing."""
         raise NotImplementedError
 
+    def list_run_infos(self, experiment_id: str) -> List[RunInfo]:
+        """Every run of an experiment, active and deleted, without what was logged to it."""
+        raise NotImplementedError
+
+    def list_deleted_runs(self, before: Optional[int] = None) -> List[RunInfo]:
+        """Every deleted run; with ``before`` those that are known to be deleted since then or longer."""
+        raise NotImplementedError
+
     def get_params(self, run_id: str, keys: Iterable[str]) -> Dict[str, str]:
         """The values of those of ``keys`` that are logged."""
         raise NotImplementedError
@@ -142,6 +150,18 @@ class Transaction(Reads):
     def put_runs_lifecycle(self, experiment_id: str, lifecycle_stage: str, deleted_time: Optional[int]) -> None:
         """Move every run of an experiment to a lifecycle stage, those already there untouched."""
         raise NotImplementedError
+
+    def drop_runs(self, run_ids: Sequence[str]) -> None:
+        """Remove runs for good, with all that was logged to them but artifacts."""
+        raise NotImplementedError
+
+    def drop_experiment(self, experiment_id: str) -> None:
+        """Remove an experiment for good, with its runs and all else that belongs to it but artifacts."""
+        raise NotImplementedError
+
+    def obstacle(self, experiment_id: str, run_id: Optional[str] = None) -> Optional[str]:
+        """Why a run or experiment cannot be dropped, as the rest of a sentence that begins with it; else ``None``."""
+        return None
 
     def put_tags(self, run_id: str, tags: Sequence[Tag]) -> None:
         """Set a run's tags; the last of equal keys wins."""

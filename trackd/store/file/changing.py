@@ -6,7 +6,7 @@ from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Set
 
 from trackd.entities import RunInfo
 from trackd.errors import InvalidParameterValue, TrackdError
-from trackd.store.file import disk
+from trackd.store.file import disk, layout
 from trackd.store.file.disk import Change
 from trackd.store.file.index import Index
 from trackd.store.sql.connect import Connection
@@ -133,6 +133,20 @@ class Changing(Index):
         self.touched.add(key)
         self.moves.append(Change(disk.MOVE, self.path(key), target))
         self._paths = dict(self._paths)
+
+    def drop(self, key: str) -> None:
+        """Remove the folder of a run or experiment with all that is in it, when all else is done."""
+        self.touched.add(key)
+        path = self.path(key)
+        # Beside a run, but in the trash for an experiment: MLflow takes every folder in the root for an experiment.
+        place, _, name = path.rpartition("/") if "/" in key else (layout.TRASH, "", key)
+        self.moves.append(Change(disk.DROP, path, f"{place}/{layout.TEMPORARY}gone-{name}", "", 0, self.mtime))
+        self.connection.execute(
+            "DELETE FROM trackd_files WHERE folder = ?1 OR (folder > ?1 || '/' AND folder < ?1 || '0')", (key,)
+        )
+        self.connection.execute(
+            "DELETE FROM trackd_folders WHERE folder = ?1 OR (folder > ?1 || '/' AND folder < ?1 || '0')", (key,)
+        )
 
     def _refuse_collision(self, key: str, name: str) -> None:
         """A key cannot be both a file and a folder: ``a`` and ``a/b`` of one run exclude each other here."""

@@ -1,5 +1,6 @@
 """Runs with their params and tags in MLflow's folder layout."""
 
+import os
 from typing import Dict, Optional, Sequence
 
 from trackd.entities import RUN_STATUS, Param, RunInfo, Tag
@@ -41,6 +42,29 @@ class RunFiles(ExperimentFiles):
         super().put_run_info(info, deleted_time)
         key = self.run_key(info.run_id)
         self.write(key, {layout.META: _run_meta(self.unknown_keys(self.path(key)), info, deleted_time)})
+
+    def drop_runs(self, run_ids: Sequence[str]) -> None:
+        """See ``store.base``."""
+        keys = [self.run_key(run_id) for run_id in run_ids]
+        super().drop_runs(run_ids)
+        for key in keys:
+            self.drop(key)
+
+    def drop_experiment(self, experiment_id: str) -> None:
+        """See ``store.base``. Its folder goes as a whole, with what trackd does not know of (traces)."""
+        # Should the folder refuse to go, what is in it is read again as well.
+        self.touched.update(f"{experiment_id}/{info.run_id}" for info in self.list_run_infos(experiment_id))
+        self.drop(experiment_id)
+        super().drop_experiment(experiment_id)
+
+    def obstacle(self, experiment_id: str, run_id: Optional[str] = None) -> Optional[str]:
+        """See ``store.base``. A folder behind a link lies somewhere else: it is not ours to remove."""
+        path = self.path(experiment_id)
+        above = [layout.TRASH] if path.startswith(layout.TRASH + "/") else []
+        for link in above + ([path] if run_id else []):
+            if os.path.islink(f"{self.root}/{link}"):
+                return f"lies behind the link {self.root}/{link}, which trackd does not follow to remove things"
+        return None
 
     def put_tags(self, run_id: str, tags: Sequence[Tag]) -> None:
         """See ``store.base``."""

@@ -196,8 +196,11 @@ class FileStore(SqlReads, Store):
             if not changes:
                 continue
             try:
-                if disk.apply(self.root, changes).surprised:
+                applied = disk.apply(self.root, changes)
+                if applied.surprised:
                     self._repairs |= transaction.touched
+                for where, why in applied.left:
+                    self.report(where, f"could not be removed with the run or experiment that it belonged to: {why}")
             except OSError as error:
                 transaction.error = disk.explain(error)
                 self._undone.append(transaction.sequence)

@@ -9,6 +9,7 @@ from trackd.store.sql.connect import Connection
 from trackd.store.sql.experiments import ExperimentReads, ExperimentWrites
 from trackd.store.sql.inputs import fill_inputs
 from trackd.store.sql.metrics import latest_metrics
+from trackd.store.sql.removal import Removal
 from trackd.store.sql.search import select_runs
 
 _INFO = (
@@ -80,6 +81,22 @@ class RunReads(ExperimentReads):
             rows, next_cursor = statement.page(connection.execute(statement.sql, statement.parameters).fetchall())
             return list_runs(connection, [RunInfo._make(row) for row in rows]), next_cursor
 
+    def list_run_infos(self, experiment_id: str) -> List[RunInfo]:
+        """See ``store.base``."""
+        with self.reading() as connection:
+            rows = connection.execute(_INFO.replace("run_uuid = ?", "experiment_id = ?"), (int(experiment_id),))
+            return [RunInfo._make(row) for row in rows]
+
+    def list_deleted_runs(self, before: Optional[int] = None) -> List[RunInfo]:
+        """See ``store.base``."""
+        query = _INFO.replace("run_uuid = ?", "lifecycle_stage = 'deleted'")
+        with self.reading() as connection:
+            if before is None:
+                rows = connection.execute(query)
+            else:
+                rows = connection.execute(query + " AND deleted_time <= ?", (before,))
+            return [RunInfo._make(row) for row in rows]
+
     def get_params(self, run_id: str, keys: Iterable[str]) -> Dict[str, str]:
         """See ``store.base``."""
         return self._get_values("SELECT value FROM params WHERE run_uuid = ? AND key = ?", run_id, keys)
@@ -132,6 +149,22 @@ class RunWrites(RunReads, ExperimentWrites):
         query = _INFO.replace("run_uuid = ?", "experiment_id = ? AND lifecycle_stage != ?")
         rows = self.connection.execute(query, (int(experiment_id), lifecycle_stage))
         return [RunInfo._make(row) for row in rows]
+
+    def drop_runs(self, run_ids: Sequence[str]) -> None:
+        """See ``store.base``."""
+        self.remove_run_rows(run_ids)
+
+    def drop_experiment(self, experiment_id: str) -> None:
+        """See ``store.base``."""
+        self.remove_run_rows([info.run_id for info in self.list_run_infos(experiment_id)])
+        Removal(self.connection).drop("experiments", "experiment_id", json.dumps([int(experiment_id)]))
+
+    def remove_run_rows(self, run_ids: Sequence[str]) -> None:
+        """Remove runs from the tables, and nothing else."""
+        ids = json.dumps(list(run_ids))
+        removal = Removal(self.connection)
+        removal.drop_links(ids)
+        removal.drop("runs", "run_uuid", ids)
 
     def put_tags(self, run_id: str, tags: Sequence[Tag]) -> None:
         """See ``store.base``."""
