@@ -38,6 +38,7 @@ LAYERS: Tuple[Tuple[str, ...], ...] = (
     ("trackd.binding",),
     ("trackd.search", "trackd.fields", "trackd.wire", "trackd.web", "trackd.web.router", "trackd.web.guard",
      "trackd.arguments"),
+    ("trackd.history",),
     ("trackd.entities", "trackd.config", "trackd.web.message", "trackd.search.clause"),
     ("trackd.errors",),
     ("trackd",),

@@ -23,13 +23,16 @@ from trackd.fields.kinds import (
     Double,
     ExperimentNumber,
     Field,
+    Flag,
     Identifier,
     Integer,
     Items,
     Key,
+    Range,
     Record,
     Text,
     Unique,
+    Word,
     key_problem,
     missing,
     shown,
@@ -187,6 +190,18 @@ HistorySize = Annotated[Optional[int], Integer(1, INT32[1])]
 BulkSize = Annotated[int, Integer(0, INT64[1])]
 IntervalSize = Annotated[int, Integer(1, 2500)]
 StepBound = Annotated[Optional[int], Integer(*INT64, "a whole number of 64 bits")]
+
+# Of /api/trackd.
+MetricKeys = Annotated[Sequence[str], Items(Text(), 3000, "metric keys")]
+ManyRunIds = Annotated[Sequence[str], Items(Text(), 1000, "run ids")]
+Axis = Annotated[str, Word("step", "time", "relative", "metric")]
+AxisKey = Annotated[Optional[str], Text(blank=None)]
+AxisBound = Annotated[Optional[float], Range(-LARGEST, LARGEST, "a finite number")]
+Buckets = Annotated[int, Integer(1, 10000)]
+Smoothing = Annotated[float, Range(0.0, 1.0, "a number from 0 to below 1", open_end=True)]
+Wanted = Annotated[bool, Flag()]
+StateToken = Annotated[Optional[str], Text(200, blank=None)]
+ExportFormat = Annotated[str, Word("csv", "json")]
 
 
 def unique(values: Iterable[str]) -> List[str]:

@@ -186,6 +186,31 @@ class Double(Field):
         return max(-LARGEST, min(LARGEST, number)) if number == number else number
 
 
+class Range(Field):
+    """A finite number from ``low`` (included) to ``high`` (``open_end``: not included); a number or one in a string."""
+
+    def __init__(self, low: float, high: float, what: str, open_end: bool = False) -> None:
+        self.low, self.high, self.what, self.open_end = low, high, what, open_end
+
+    def read(self, value: Any, name: str) -> float:
+        number = Double().read(value, name)
+        if not self.low <= number <= self.high or (self.open_end and number == self.high):
+            refuse(name, value, self.what)
+        return number
+
+
+class Word(Field):
+    """One of some words, exactly so written."""
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+
+    def read(self, value: Any, name: str) -> str:
+        if type(value) is not str or value not in self.words:
+            refuse(name, value, "one of " + ", ".join(self.words))
+        return value
+
+
 class Flag(Field):
     """A boolean, or ``true`` or ``false`` in a string, any case (queries, R)."""
 

@@ -27,6 +27,7 @@ from trackd.entities import (
     RunInfo,
     Tag,
 )
+from trackd.history.columns import History, from_points
 from trackd.search.clause import Clause, Cursor, Order
 
 
@@ -35,6 +36,16 @@ class Problem(NamedTuple):
 
     where: str
     what: str
+
+
+class RunCounts(NamedTuple):
+    """How many runs an experiment has: active, deleted, and of the active those that run; and the latest start."""
+
+    experiment_id: str
+    active: int
+    deleted: int
+    running: int
+    last_start_time: Optional[int]
 
 
 class Reads:
@@ -87,6 +98,20 @@ class Reads:
         """Every deleted run; with ``before`` those that are known to be deleted since then or longer."""
         raise NotImplementedError
 
+    def list_runs(self, run_ids: Sequence[str]) -> List[Run]:
+        """The whole runs of these ids that are there, in their order; active or deleted."""
+        found = (self.get_run(run_id) for run_id in run_ids)
+        return [run for run in found if run is not None]
+
+    def list_keys(self, experiment_ids: Sequence[str], limit: int) -> Dict[str, List[Tuple[str, int]]]:
+        """``metrics``, ``params`` and ``tags`` -> the keys that runs of these experiments have, with the number
+        of these runs, in key order; ``limit`` of each at most. Deleted runs count."""
+        raise NotImplementedError
+
+    def count_runs(self) -> List[RunCounts]:
+        """The runs of each experiment that has any."""
+        raise NotImplementedError
+
     def get_params(self, run_id: str, keys: Iterable[str]) -> Dict[str, str]:
         """The values of those of ``keys`` that are logged."""
         raise NotImplementedError
@@ -100,6 +125,13 @@ class Reads:
     ) -> List[Metric]:
         """Points of one metric by timestamp, step, value; equal points once."""
         raise NotImplementedError
+
+    def get_histories(self, wanted: Sequence[Tuple[str, str]]) -> List[History]:
+        """The history of each (run id, key), all of its points as columns; empty for what is not there.
+
+        Equal points may be there more than once. A store overrides this to remember what it has read.
+        """
+        return [from_points(self.list_metric_history(run_id, key)) for run_id, key in wanted]
 
     def list_metric_steps(self, run_ids: Sequence[str], key: str) -> List[int]:
         """The distinct steps at which any of these runs logged ``key``, ascending."""
@@ -163,6 +195,14 @@ class Transaction(Reads):
         """Why a run or experiment cannot be dropped, as the rest of a sentence that begins with it; else ``None``."""
         return None
 
+    def move_run(self, info: RunInfo, experiment_id: str) -> RunInfo:
+        """Let an active run be one of another experiment, which is there; the run as it is then.
+
+        Its artifacts and their URI stay, unless they lie in a folder that the store itself moves. The datasets of its
+        inputs are copied to the experiment. Nothing else may be done to the run in the transaction.
+        """
+        raise NotImplementedError
+
     def put_tags(self, run_id: str, tags: Sequence[Tag]) -> None:
         """Set a run's tags; the last of equal keys wins."""
         raise NotImplementedError
@@ -198,6 +238,10 @@ class Store(Reads):
 
     def transaction(self) -> ContextManager[Transaction]:
         """Begin a transaction; see the module's docstring."""
+        raise NotImplementedError
+
+    def version(self) -> str:
+        """Another text once anything has been written, by whom ever; it may be another for no reason, too."""
         raise NotImplementedError
 
     def check(self) -> List[Problem]:

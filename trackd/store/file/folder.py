@@ -168,6 +168,23 @@ def _read(path: str, limit: int, size: int = -1) -> bytes:
         os.close(descriptor)
 
 
+def read_pieces(path: str, start: int, end: int, size: int = 1 << 17) -> Iterator[bytes]:
+    """The bytes of a plain file from ``start`` to ``end``, or to its own end, in pieces; ``OSError`` for another."""
+    descriptor = os.open(path, _FLAGS)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a plain file", path)
+        os.lseek(descriptor, start, os.SEEK_SET)
+        while start < end:
+            piece = os.read(descriptor, min(size, end - start))
+            if not piece:
+                break
+            start += len(piece)
+            yield piece
+    finally:
+        os.close(descriptor)
+
+
 def read_meta(path: str, report: Report) -> Optional[Dict[str, object]]:
     """A ``meta.yaml`` as a dict; ``None`` and a report if it cannot be read."""
     try:

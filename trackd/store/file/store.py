@@ -11,13 +11,15 @@ import sqlite3
 import time
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Callable, ContextManager, Dict, Iterator, List, Optional, Sequence, Set, Type, cast
+from typing import Callable, ContextManager, Dict, Iterator, List, Optional, Sequence, Set, Tuple, Type, cast
 
 from trackd.entities import ACTIVE, DELETED, Metric
 from trackd.errors import PermissionDenied, StorageFull
+from trackd.history.columns import History
 from trackd.store.base import Problem, Store
 from trackd.store.file import disk, folder, layout
 from trackd.store.file import index as index_file
+from trackd.store.file.histories import Histories
 from trackd.store.file.index import Index
 from trackd.store.file.inputs import FileTransaction
 from trackd.store.file.lock import Lock
@@ -105,6 +107,7 @@ class FileStore(SqlReads, Store):
         self._replay()
         with self._database.exclusive() as connection, _committed(connection):
             Index(connection, self.root).forget_damage()
+        self.histories = Histories(self, self._database)
         self.watch = Watch(self)
         self._read_everything()
         self.watch.catch_up()
@@ -165,9 +168,17 @@ class FileStore(SqlReads, Store):
         ordered = sorted(distinct.values(), key=lambda point: (point.timestamp, point.step, folder.rank(point)[2]))
         return ordered[offset : None if limit is None else offset + limit]
 
+    def get_histories(self, wanted: Sequence[Tuple[str, str]]) -> List[History]:
+        """See ``store.base``."""
+        return self.histories.get(wanted)
+
     def list_metric_steps(self, run_ids: Sequence[str], key: str) -> List[int]:
         """See ``store.base``."""
         return sorted({point.step for run_id in run_ids for point in self.list_metric_history(run_id, key)})
+
+    def version(self) -> str:
+        """See ``store.base``."""
+        return self._database.version()
 
     def counts(self) -> Dict[str, int]:
         """See ``store.base``."""

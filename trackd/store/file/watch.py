@@ -129,6 +129,7 @@ class Watch:
 
     def _look_forever(self) -> None:
         while not self._stop.wait(ROUND):
+            self._store.histories.forget_idle()
             try:
                 self.look()
             except (OSError, TrackdError, sqlite3.Error) as error:

@@ -8,6 +8,7 @@ finds nobody waiting commits for all of them. So a commit, and the sync that may
 came meanwhile, and a lone writer never waits for company.
 """
 
+import os
 import sqlite3
 import threading
 from collections import deque
@@ -83,6 +84,10 @@ class Database:
         self._readers: List[Connection] = []
         self._gate = threading.Semaphore(READERS)
         self.writer = self._connect()
+        #: Numbers of versions begin again with each opening; this tells them apart.
+        self._opened = os.urandom(4).hex()
+        self._listener: Optional[Connection] = None
+        self._listening = threading.Lock()
 
     def _connect(self) -> Connection:
         connection = sqlite3.connect(
@@ -98,6 +103,16 @@ class Database:
         # Checkpoints are made in the background (``checkpoint``), so that no request pays for one.
         connection.execute("PRAGMA wal_autocheckpoint=0")
         return connection
+
+    def version(self) -> str:
+        """Another text once somebody, in this process or another, has committed.
+
+        SQLite tells a connection of other connections' commits only, so this is one that commits nothing.
+        """
+        with self._listening:
+            if self._listener is None:
+                self._listener = self._connect()
+            return f"{self._opened}-{self._listener.execute('PRAGMA data_version').fetchone()[0]}"
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -242,6 +257,8 @@ class Database:
         with self.exclusive():
             while self._readers:
                 self._readers.pop().close()
+            if self._listener is not None:
+                self._listener.close()
             self.writer.close()
 
 
