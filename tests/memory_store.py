@@ -23,7 +23,7 @@ from trackd.entities import (
 from trackd.errors import PermissionDenied, ResourceDoesNotExist
 from trackd.search import evaluate, schemas
 from trackd.search.clause import Clause, Cursor, Order
-from trackd.store.base import Problem, Store, Transaction
+from trackd.store.base import Problem, RunCounts, Store, Transaction
 
 
 class _Run:
@@ -117,6 +117,28 @@ class _Memory(Transaction):
             if before is None or (run.deleted_time is not None and run.deleted_time <= before)
         ]
 
+    def list_keys(self, experiment_ids: Sequence[str], limit: int) -> Dict[str, List[Tuple[str, int]]]:
+        counts: Dict[str, Dict[str, int]] = {"metrics": {}, "params": {}, "tags": {}}
+        for run in self._state.runs.values():
+            if run.info.experiment_id in experiment_ids:
+                found = {"metrics": {point.key for point in run.points}, "params": run.params, "tags": run.tags}
+                for kind, keys in found.items():
+                    for key in keys:
+                        counts[kind][key] = counts[kind].get(key, 0) + 1
+        return {kind: sorted(each.items())[:limit] for kind, each in counts.items()}
+
+    def count_runs(self) -> List[RunCounts]:
+        found = []
+        for experiment_id in sorted({run.info.experiment_id for run in self._state.runs.values()}, key=int):
+            infos = [run.info for run in self._state.runs.values() if run.info.experiment_id == experiment_id]
+            active = [info for info in infos if info.lifecycle_stage == ACTIVE]
+            running = sum(info.status == "RUNNING" for info in active)
+            starts = [info.start_time for info in infos if info.start_time is not None]
+            found.append(
+                RunCounts(experiment_id, len(active), len(infos) - len(active), running, max(starts, default=None))
+            )
+        return found
+
     def get_params(self, run_id: str, keys: Iterable[str]) -> Dict[str, str]:
         params = self._state.runs[run_id].params
         return {key: params[key] for key in keys if key in params}
@@ -173,6 +195,10 @@ class _Memory(Transaction):
     def put_run_info(self, info: RunInfo, deleted_time: Optional[int] = None) -> None:
         self._state.runs[info.run_id].info = info
         self._state.runs[info.run_id].deleted_time = deleted_time
+
+    def move_run(self, info: RunInfo, experiment_id: str) -> RunInfo:
+        moved = self._state.runs[info.run_id].info = info._replace(experiment_id=experiment_id)
+        return moved
 
     def put_runs_lifecycle(self, experiment_id: str, lifecycle_stage: str, deleted_time: Optional[int]) -> None:
         for run in self._state.runs.values():
@@ -241,6 +267,7 @@ class MemoryStore(_Memory, Store):
         default = Experiment("0", "Default", artifact_root.rstrip("/") + "/0", ACTIVE, now, now)
         super().__init__(_State({"0": default}, {}))
         self._lock = threading.Lock()
+        self._version = 0
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -250,6 +277,10 @@ class MemoryStore(_Memory, Store):
             state = copy.deepcopy(self._state)
             yield _Memory(state)
             self._state = state
+            self._version += 1
+
+    def version(self) -> str:
+        return str(self._version)
 
     def check(self) -> List[Problem]:
         return []

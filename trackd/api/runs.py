@@ -136,6 +136,27 @@ def restore(ctx: Context, run_id: fields.RunId) -> Dict[str, Any]:
     return {}
 
 
+@route("POST", "/api/trackd/runs/list")
+def list_many(ctx: Context, run_ids: fields.ManyRunIds) -> Dict[str, Any]:
+    """List the runs of these ids in their order, active or deleted; those that are not there are left out."""
+    found = ctx.store.list_runs([run_id for run_id in fields.unique(run_ids) if is_id(run_id)])
+    return {"runs": [wire.run(run) for run in found] or None}
+
+
+@route("POST", "/api/trackd/runs/move")
+def move(ctx: Context, run_ids: fields.ManyRunIds, experiment_id: fields.ExperimentId) -> Dict[str, Any]:
+    """Move active runs to another active experiment, all or none. Their artifacts stay where they are."""
+    moved = []
+    with ctx.store.transaction() as tx:
+        rules.active_experiment(tx, experiment_id)
+        for run_id in fields.unique(run_ids):
+            info = rules.active_run(tx, run_id)
+            if info.experiment_id != experiment_id:
+                info = tx.move_run(info, experiment_id)
+            moved.append(wire.run_info(info))
+    return {"run_infos": moved or None}
+
+
 @route("POST", "/api/2.0/mlflow/runs/log-parameter")
 def log_parameter(
     ctx: Context, run_id: fields.RunIdOrUuid, key: fields.SetKey, value: fields.ParamValue = ""

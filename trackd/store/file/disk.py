@@ -98,10 +98,12 @@ def replay(root: str, transactions: Sequence[List[Change]]) -> None:
     done: doing them again would make the folder anew where it was before. A folder that is gone is left so.
     """
     first = 0
-    for number, changes in enumerate(transactions, 1):
-        for change in changes:
-            if change.kind == MOVE and os.path.isdir(f"{root}/{change.name}"):
-                first = first if os.path.isdir(f"{root}/{change.folder}") else number
+    for number, changes in enumerate(transactions):
+        moves = [change for change in changes if change.kind == MOVE]
+        done = [os.path.isdir(f"{root}/{one.name}") and not os.path.isdir(f"{root}/{one.folder}") for one in moves]
+        if any(done):
+            # With some moves done all before this transaction is done; with all of them it is, too.
+            first = number + all(done)
     for changes in transactions[first:]:
         made = {change.folder for change in changes if change.kind == MAKE}
         there = [

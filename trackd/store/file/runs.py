@@ -66,6 +66,10 @@ class RunFiles(ExperimentFiles):
                 return f"lies behind the link {self.root}/{link}, which trackd does not follow to remove things"
         return None
 
+    def run_meta(self, path: str, info: RunInfo) -> str:
+        """The new text of the ``meta.yaml`` in ``path``, of an active run."""
+        return _run_meta(self.unknown_keys(path), info, None)
+
     def put_tags(self, run_id: str, tags: Sequence[Tag]) -> None:
         """See ``store.base``."""
         super().put_tags(run_id, tags)

@@ -136,6 +136,10 @@ class InputWrites(InputReads):
         self.insert_dataset(experiment_id, new, dataset)
         return new
 
+    def copied_dataset(self, experiment_id: str, dataset: Dataset) -> str:
+        """The id of a dataset in an experiment, which gets it if it lacks it."""
+        return self.dataset_uuid(experiment_id, dataset)
+
     def experiment_of(self, run_id: str) -> str:
         """The experiment of a run that is there."""
         query = "SELECT CAST(experiment_id AS TEXT) FROM runs WHERE run_uuid = ?"

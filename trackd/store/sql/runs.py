@@ -97,6 +97,12 @@ class RunReads(ExperimentReads):
                 rows = connection.execute(query + " AND deleted_time <= ?", (before,))
             return [RunInfo._make(row) for row in rows]
 
+    def list_runs(self, run_ids: Sequence[str]) -> List[Run]:
+        """See ``store.base``."""
+        with self.reading() as connection:
+            rows = [connection.execute(_INFO, (run_id,)).fetchone() for run_id in run_ids]
+            return list_runs(connection, [RunInfo._make(row) for row in rows if row])
+
     def get_params(self, run_id: str, keys: Iterable[str]) -> Dict[str, str]:
         """See ``store.base``."""
         return self._get_values("SELECT value FROM params WHERE run_uuid = ? AND key = ?", run_id, keys)

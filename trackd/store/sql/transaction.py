@@ -5,16 +5,18 @@ from typing import Iterator
 
 from trackd.store.base import Reads, Transaction
 from trackd.store.sql.connect import Connection
-from trackd.store.sql.inputs import InputReads, InputWrites
+from trackd.store.sql.inputs import InputReads
+from trackd.store.sql.keys import KeyReads
 from trackd.store.sql.metrics import MetricWrites
-from trackd.store.sql.runs import RunReads, RunWrites
+from trackd.store.sql.moves import MoveWrites
+from trackd.store.sql.runs import RunReads
 
 
-class SqlReads(RunReads, InputReads, Reads):
+class SqlReads(RunReads, InputReads, KeyReads, Reads):
     """Every question that the tables answer, for a store or a transaction."""
 
 
-class SqlTransaction(RunWrites, InputWrites, MetricWrites, SqlReads, Transaction):
+class SqlTransaction(MoveWrites, MetricWrites, SqlReads, Transaction):
     """A transaction on the writer's ``connection``."""
 
     def __init__(self, connection: Connection) -> None:
