@@ -57,6 +57,23 @@ MLFLOW_2 = Environment(
     "mlflow-2.22", ("mlflow==2.22.*", "setuptools<81"),
     "import mlflow; assert mlflow.__version__.startswith('2.22.')", _FOR_MLFLOW,
 )
+
+
+def _skinny(version: str, *more: str) -> Environment:
+    """An MLflow that can work on a database, without what only its server and its models need (100 MB, not 800)."""
+    return Environment(
+        f"mlflow-skinny-{version}", (f"mlflow-skinny=={version}", "setuptools<81", *more),
+        f"import mlflow, mlflow.store.tracking.sqlalchemy_store; assert mlflow.__version__ == '{version}'",
+        ((3, 10), (3, 9), (3, 11)),
+    )
+
+
+#: Others that made databases which trackd serves. Of SQLAlchemy each needs one of its time.
+MLFLOW_2_0 = _skinny("2.0.1", "sqlalchemy<2", "alembic<2", "sqlparse")
+MLFLOW_2_9 = _skinny("2.9.2", "sqlalchemy<2.1", "alembic<2")
+MLFLOW_2_22 = _skinny("2.22.5", "sqlalchemy<2.1", "alembic<2")
+MLFLOW_3_1 = _skinny("3.1.4", "sqlalchemy<2.1", "alembic<2")
+
 #: For the benchmark only: the server ``fml``. (Its Python module does not import beside the MLflow that comes with it.)
 FASTTRACKML = Environment(
     "fasttrackml", ("fasttrackml",),

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import Callable, ContextManager, Deque, Iterator, List, Optional
 
 from trackd.errors import PermissionDenied, StorageFull, TemporarilyUnavailable
+from trackd.store.sql.tables import ALL, Tables
 
 #: Transactions in one group at most. Larger groups gain nothing (a sync is already divided by 64) and make the first
 #: wait.
@@ -41,6 +42,8 @@ class Reading:
 
     #: The writer's connection, inside a transaction only.
     connection: Connection
+    #: Which tables and columns there are.
+    tables: Tables = ALL
 
     def reading(self) -> ContextManager[Connection]:
         """A connection that sees one moment of the database."""

@@ -10,6 +10,7 @@ from trackd.store.sql.keys import KeyReads
 from trackd.store.sql.metrics import MetricWrites
 from trackd.store.sql.moves import MoveWrites
 from trackd.store.sql.runs import RunReads
+from trackd.store.sql.tables import ALL, Tables
 
 
 class SqlReads(RunReads, InputReads, KeyReads, Reads):
@@ -17,10 +18,11 @@ class SqlReads(RunReads, InputReads, KeyReads, Reads):
 
 
 class SqlTransaction(MoveWrites, MetricWrites, SqlReads, Transaction):
-    """A transaction on the writer's ``connection``."""
+    """A transaction on the writer's ``connection``, for a database that has these ``tables``."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, tables: Tables = ALL) -> None:
         self.connection = connection
+        self.tables = tables
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
