@@ -55,6 +55,8 @@ class Client:
         full = path if path.startswith("/") else "/api/2.0/mlflow/" + path
         given = {"host": "localhost", **(headers or {})}
         response = self.app.handle(Request(method, full, query, given, body, id="r-1"))
+        if response.pieces is not None:
+            response.body = b"".join(response.pieces)
         is_json = response.content_type == "application/json"
         return Reply(response.status, json.loads(response.body) if is_json else None, response)
 

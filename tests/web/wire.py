@@ -51,6 +51,26 @@ class Wire:
         found, _, self._received = self._received.partition(end)
         return found + end
 
+    def take(self, size: int) -> bytes:
+        """Exactly so many bytes."""
+        parts = [self._received]
+        while size > sum(map(len, parts)):
+            data = self.socket.recv(1 << 20)
+            assert data, "the server closed the connection"
+            parts.append(data)
+        whole = b"".join(parts)
+        self._received = whole[size:]
+        return whole[:size]
+
+    def rest(self) -> bytes:
+        """Everything until the server closes the connection."""
+        found, self._received = self._received, b""
+        while True:
+            data = self.socket.recv(65536)
+            if not data:
+                return found
+            found += data
+
     def answer(self, body: bool = True) -> Answer:
         """The next response; ``body=False`` for those that have none whatever their length says."""
         lines = self.until(b"\r\n\r\n").decode("latin-1").split("\r\n")

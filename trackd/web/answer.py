@@ -35,10 +35,12 @@ class Answers:
         self._name = name
         self._starts: Tuple[int, Dict[int, str]] = (0, {})
 
-    def head(self, response: Response, connection: str) -> bytes:
+    def head(self, response: Response, connection: str, chunked: bool = True) -> bytes:
         """Status line and header fields, with the empty line.
 
-        ``connection``: ``KEEP``, ``KEEP_OLD`` or ``CLOSE``. Raises ``ValueError`` for a field that would end its line.
+        ``connection``: ``KEEP``, ``KEEP_OLD`` or ``CLOSE``. ``chunked``: how a body in pieces goes out (RFC 9112, 7.1);
+        otherwise it ends with the connection, as clients of HTTP/1.0 know it.
+        Raises ``ValueError`` for a field that would end its line.
         """
         status = response.status
         now = int(time.time())
@@ -53,6 +55,9 @@ class Answers:
         # RFC 9110, 8.6: 204 has no length, and 304 would need that of what it leaves out.
         if status == 204 or status == 304:
             fields = ""
+        elif response.pieces is not None:
+            fields = f"Content-Type: {response.content_type}\r\n{'Transfer-Encoding: chunked' * chunked}"
+            fields += "\r\n" * chunked
         else:
             length = len(response.body) if response.file is None else response.file.length
             fields = f"Content-Type: {response.content_type}\r\nContent-Length: {length}\r\n"

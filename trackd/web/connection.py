@@ -60,7 +60,7 @@ class Connection:
     __slots__ = (
         "sock", "client", "state", "deadline", "drained", "watched", "waiting", "admitted", "request", "stream",
         "keep", "old", "rest", "_limits", "_heads", "_ids", "_memory", "_scanned", "_head", "_decoder", "_parts",
-        "_size", "_output", "_file",
+        "_size", "_output", "_file", "_pieces", "_name",
     )
     # fmt: on
 
@@ -97,6 +97,8 @@ class Connection:
         self._size = 0
         self._output: Union[bytes, memoryview] = b""
         self._file: Optional[FileBody] = None
+        self._pieces: Optional[Iterator[bytes]] = None
+        self._name = ""
         # Python's own timeouts cost a second system call, and a second hand-over of the interpreter lock, per
         # receive; the system's do not.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -285,17 +287,41 @@ class Connection:
         self._output, self._file = data, file
         return self.flush()
 
+    def send_pieces(self, head: bytes, pieces: Iterator[bytes], name: str) -> bool:
+        """Sends a response whose body is made piece by piece, in chunks but to a client of HTTP/1.0; else as ``send``.
+
+        ``name``: the request, for the log.
+        """
+        self._output, self._pieces, self._name = head, pieces, name
+        return self.flush()
+
     def flush(self) -> bool:
         """Goes on sending; the same answers as ``send``."""
         try:
-            if self._output:
+            while self._output:
                 sent = self.sock.send(self._output, _MORE if self._file else 0)
                 self._output = memoryview(self._output)[sent:]
                 if self._output:
                     return False
+                if self._pieces is not None:
+                    self._output = self._next_piece(self._pieces)
             return self._file is None or self._send_file(self._file)
         except (BlockingIOError, socket.timeout):
             return False
+
+    def _next_piece(self, pieces: Iterator[bytes]) -> bytes:
+        """The next piece as it goes on the wire; nothing after the last."""
+        try:
+            piece = next((piece for piece in pieces if piece), None)
+        except Exception as error:
+            import logging  # Not before something goes wrong.
+
+            logging.getLogger("trackd.web").exception("request %s: its response broke off", self._name)
+            raise OSError(f"the response broke off: {error}") from error
+        if piece is None:
+            self._pieces = None
+            return b"" if self.old else b"0\r\n\r\n"
+        return piece if self.old else b"%x\r\n%b\r\n" % (len(piece), piece)
 
     def _send_file(self, file: FileBody) -> bool:
         while file.length > 0:
@@ -323,7 +349,7 @@ class Connection:
     @property
     def writing(self) -> bool:
         """Whether a part of a response has not left yet."""
-        return bool(self._output) or self._file is not None
+        return bool(self._output) or self._file is not None or self._pieces is not None
 
     def close(self) -> None:
         """Closes the socket, and the file of a response that was not sent to its end."""
@@ -331,7 +357,7 @@ class Connection:
         if self._file is not None:
             self._file.file.close()
             self._file = None
-        self._output = b""
+        self._output, self._pieces = b"", None
         self.sock.close()
 
 

@@ -1,7 +1,7 @@
 """Request and Response: what the server hands to the application and takes back."""
 
 import io
-from typing import BinaryIO, Dict, List, Optional, Tuple
+from typing import BinaryIO, Dict, Iterator, List, Optional, Tuple
 
 
 class Request:
@@ -57,10 +57,12 @@ class FileBody:
 class Response:
     """One HTTP response. The server adds Date, Content-Length and Connection.
 
-    ``body`` is used unless ``file`` is given. Header names are as they go on the wire.
+    ``body`` is used unless ``file`` or ``pieces`` is given. ``pieces``: a body of unknown length, each piece of it made
+    when the client has taken the one before; an exception ends the connection, so that nobody takes what was sent for
+    all. Header names are as they go on the wire.
     """
 
-    __slots__ = ("status", "body", "content_type", "headers", "file")
+    __slots__ = ("status", "body", "content_type", "headers", "file", "pieces")
 
     def __init__(
         self,
@@ -69,7 +71,9 @@ class Response:
         content_type: str = "application/json",
         headers: Optional[List[Tuple[str, str]]] = None,
         file: Optional[FileBody] = None,
+        pieces: Optional[Iterator[bytes]] = None,
     ) -> None:
+        self.pieces = pieces
         self.status = status
         self.body = body
         self.content_type = content_type

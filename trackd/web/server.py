@@ -388,15 +388,18 @@ class Server:
         if connection.stream is not None:
             connection.end_stream()
             self._workers.streamed(connection)
-        if self._stopping:
+        if self._stopping or (response.pieces is not None and connection.old):
             connection.keep = False
         try:
-            head = self._answers.head(response, CLOSE if not connection.keep else KEEP_OLD if connection.old else KEEP)
+            how = CLOSE if not connection.keep else KEEP_OLD if connection.old else KEEP
+            head = self._answers.head(response, how, chunked=not connection.old)
         except ValueError:
             if response.file is not None:
                 response.file.file.close()
             raise
         bare = request.method == "HEAD" or response.status in (204, 304)
+        if response.pieces is not None and not bare:
+            return connection.send_pieces(head, response.pieces, request.id)
         if response.file is None:
             return connection.send(head if bare else head + response.body)
         if bare:
