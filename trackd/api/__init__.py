@@ -2,10 +2,10 @@
 
 from typing import List
 
-from trackd.api import changes, experiments, health, histories, keys, metrics, runs
+from trackd.api import changes, experiments, exports, health, histories, keys, metrics, runs
 from trackd.web.router import Route
 
-MODULES = (experiments, runs, metrics, histories, keys, changes, health)
+MODULES = (experiments, runs, metrics, histories, exports, keys, changes, health)
 
 
 def routes() -> List[Route]:
