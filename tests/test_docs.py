@@ -14,7 +14,7 @@ import pytest
 
 from tests import docs, environments
 from tests.launch import PATIENCE, ROOT, Running, environment, python_of
-from trackd import config
+from trackd import client, config
 from trackd.app import routes
 from trackd.cli import COMMANDS
 from trackd.config import SETTINGS
@@ -30,6 +30,8 @@ OTHER_WORDS = {
     "--timeout": "trackd/arguments.py",
 }
 TEST_VARIABLES = {"TRACKD_TEST_CACHE"}
+#: Read by the client, not by the server.
+CLIENT_VARIABLES = set(client.VARIABLES)
 
 
 def blocks(kind: str) -> List[str]:
@@ -64,7 +66,7 @@ def test_no_page_names_a_flag_variable_command_or_route_that_does_not_exist(page
     text = page.read_text(encoding="utf-8")
     flags = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", text))
     unknown = {flag for flag in flags - FLAGS if flag not in in_code(OTHER_WORDS)}
-    unknown |= set(re.findall(r"\b(?:TRACKD|MLFLOW)_[A-Z_]+\b", text)) - VARIABLES - TEST_VARIABLES
+    unknown |= set(re.findall(r"\b(?:TRACKD|MLFLOW)_[A-Z_]+\b", text)) - VARIABLES - TEST_VARIABLES - CLIENT_VARIABLES
     unknown |= set(re.findall(r"\btrackd ([a-z]+)`", text)) - {command.name for command in COMMANDS}
     unknown |= {path for path in re.findall(r"/api/[0-9.]+/[\w/.-]+", text) if path not in {r.path for r in routes()}}
     unknown |= {name for name in re.findall(r"`(?:trackd|tests)/[\w/.]+", text) if not (ROOT / name[1:]).exists()}
@@ -78,11 +80,17 @@ def in_code(words: "dict[str, str]") -> Set[str]:
 
 def test_every_variable_that_the_code_reads_is_a_setting_or_listed_beside_them() -> None:
     found: Set[str] = set()
-    for path in (ROOT / "trackd").rglob("*.py"):
+    for path in set((ROOT / "trackd").rglob("*.py")) - {ROOT / "trackd" / "client.py"}:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 found.update(re.findall(r"^_?(?:TRACKD|MLFLOW)_[A-Z_]+$", node.value))
     assert found == VARIABLES
+
+
+def test_every_variable_that_the_client_reads_is_in_its_page() -> None:
+    page = (docs.DOCS / "client.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.+) \|$", page, re.MULTILINE))
+    assert rows == client.VARIABLES
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

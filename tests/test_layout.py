@@ -16,6 +16,9 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 Function = Union[ast.FunctionDef, ast.AsyncFunctionDef]
 
 MODULE_LINES = 500
+#: The client is one file because it is copied alone to hosts that have nothing else. It has the words of a whole
+#: package, each a few lines long; what other modules get from being short, it gets from its sections.
+LONGER = {"trackd/client.py": 3300}
 FUNCTION_LINES = 60
 #: Names for places where anything can go.
 DUMPING_GROUNDS = {"helper", "helpers", "util", "utils", "common", "misc", "service", "services", "manager", "managers",
@@ -40,12 +43,16 @@ LAYERS: Tuple[Tuple[str, ...], ...] = (
      "trackd.arguments"),
     ("trackd.history",),
     ("trackd.entities", "trackd.config", "trackd.web.message", "trackd.search.clause"),
-    ("trackd.errors",),
+    ("trackd.errors", "trackd.client"),
     ("trackd",),
 )
 
 #: Third-party modules and the one file that may import them.
-OPTIONAL = {"boto3": "artifacts/s3.py", "botocore": "artifacts/s3.py"}
+OPTIONAL = {
+    "boto3": "artifacts/s3.py", "botocore": "artifacts/s3.py",
+    # Of whoever asks for a DataFrame or YAML, where they are installed.
+    "pandas": "client.py", "yaml": "client.py",
+}
 
 #: The nouns of the API that have a file in every layer that knows them.
 NOUNS = {"experiments", "runs", "metrics", "registered_models", "model_versions", "logged_models"}
@@ -173,7 +180,13 @@ def test_only_the_standard_library_is_imported() -> None:
 
 def test_modules_are_short() -> None:
     sizes = {path.relative_to(ROOT).as_posix(): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
-    assert not {name: size for name, size in sizes.items() if size > MODULE_LINES}
+    assert not {name: size for name, size in sizes.items() if size > LONGER.get(name, MODULE_LINES)}
+
+
+def test_the_client_imports_nothing_of_ours() -> None:
+    """It can be copied alone."""
+    path = PACKAGE / "client.py"
+    assert [where(path, node) for node, module in imports(path) if module.split(".")[0] == "trackd"] == []
 
 
 def test_functions_are_short() -> None:
