@@ -173,6 +173,9 @@ class _Memory(Transaction):
         self._state.experiments[new] = Experiment(new, name, location, ACTIVE, time, time, tuple(sorted(tags)))
         return new
 
+    def insert_experiment(self, experiment: Experiment) -> None:
+        self._state.experiments[experiment.experiment_id] = experiment._replace(tags=())
+
     def put_experiment(self, experiment: Experiment) -> None:
         old = self._state.experiments[experiment.experiment_id]
         self._state.experiments[experiment.experiment_id] = experiment._replace(tags=old.tags)

@@ -121,6 +121,13 @@ def check(words: Sequence[str]) -> int:
         return _fail(str(error), 1)
 
 
+def copy(words: Sequence[str]) -> int:
+    """Copy everything from one place to another; see ``commands.copy``."""
+    from trackd.commands.copy import run
+
+    return run(words)
+
+
 def _checked(store: "Store") -> int:
     """Print what ``Store.check`` finds and how much there is; 1 if it found anything."""
     from trackd.serving import counted
@@ -184,5 +191,6 @@ COMMANDS: Tuple[Command, ...] = (
     Command("ui", server, "[options]", "The same as server."),
     Command("routes", routes, "", "Print every route: method, path, what it does."),
     Command("check", check, "[PATH or URI]", "Read a store (./mlruns) and report every problem with its path."),
+    Command("copy", copy, "FROM TO [options]", "Copy everything between folders, databases and running servers."),
     Command("bundle", bundle, "[trackd.pyz]", "Write the whole program as one file that any Python 3.9+ runs."),
 )

@@ -336,6 +336,11 @@ VARIABLES: Tuple[Variable, ...] = (
         "Schemes, separated by commas, that artifact locations of new experiments may have although they name another "
         "host (http, hdfs, ftp ...).",
     ),
+    Variable("MLFLOW_TRACKING_USERNAME", "", "User for a server that trackd copy reads or writes."),
+    Variable("MLFLOW_TRACKING_PASSWORD", "", "Password for such a server."),
+    Variable("MLFLOW_TRACKING_TOKEN", "", "Bearer token for such a server, instead of user and password."),
+    Variable("MLFLOW_TRACKING_INSECURE_TLS", "false", "true takes any certificate of such a server."),
+    Variable("MLFLOW_TRACKING_SERVER_CERT_PATH", "", "Certificates that such a server is checked against."),
 )
 
 

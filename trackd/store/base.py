@@ -159,6 +159,10 @@ class Transaction(Reads):
         """
         raise NotImplementedError
 
+    def insert_experiment(self, experiment: Experiment) -> None:
+        """Add an experiment as it is in another store, under its own id, which must be free; without its tags."""
+        raise NotImplementedError
+
     def put_experiment(self, experiment: Experiment) -> None:
         """Keep the changed name, lifecycle stage and times of an experiment (tags are not looked at)."""
         raise NotImplementedError

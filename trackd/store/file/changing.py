@@ -119,6 +119,9 @@ class Changing(Index):
             for name in sizes:
                 if name not in known:
                     self._refuse_collision(key, name)
+                    for other in _above(name):
+                        if other in sizes:
+                            raise _collision(name, other)
         mtime = self.mtime
         self.connection.executemany(_NOTE, [(key, name, size, mtime) for name, size in sizes.items()])
 

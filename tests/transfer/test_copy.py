@@ -1,0 +1,305 @@
+"""A copy holds all of the original; repeated, whenever it broke off, it holds nothing twice."""
+
+import math
+import os
+from pathlib import Path
+from typing import Any, Dict, Iterator, List
+
+import pytest
+
+from tests.launch import Running, run
+from tests.memory_store import MemoryStore
+from tests.store.test_file_store import NOW, run_info
+from tests.store.test_file_store import everything as listed
+from trackd.cli import main
+from trackd.entities import (
+    ALL,
+    DELETED,
+    Dataset,
+    DatasetInput,
+    Metric,
+    ModelInput,
+    ModelOutput,
+    Param,
+    RunInfo,
+    Tag,
+)
+from trackd.store import open_store
+from trackd.store.base import Store
+from trackd.transfer.copy import copy
+from trackd.transfer.counts import Counts
+from trackd.transfer.servers import ServerSide
+from trackd.transfer.sides import COPIED_FROM, Additions, CannotCopy
+from trackd.transfer.stores import StoreSide
+
+RUNS = [f"{number:032x}" for number in (1, 2, 3)]
+
+
+def everything(store: Store) -> List[Any]:
+    """All runs with their histories; a store may say with any kind of sequence that there are no inputs."""
+    return [(run.info, [list(part) for part in run[2:]], points) for run, points in listed(store)]
+
+
+def fill(store: Store, models: bool = True) -> None:
+    """Two experiments, one of them deleted, and runs with a few of everything."""
+    with store.transaction() as tx:
+        other = tx.add_experiment("ö'ther", "mlflow-artifacts:/elsewhere", [Tag("k", "v")], NOW, "")
+    infos = [
+        run_info(RUNS[0], status="FINISHED", end_time=NOW + 5),
+        run_info(RUNS[1], status="FAILED", end_time=NOW + 6, lifecycle_stage="active"),
+        run_info(RUNS[2], other, start_time=NOW + 1),
+    ]
+    for info in infos:
+        with store.transaction() as tx:
+            tx.add_run(info, [Tag("mlflow.runName", "a name"), Tag("note", "ü\n2")])
+            tx.add_params(info.run_id, [Param("p", "1"), Param("empty", "")])
+            tx.add_metrics(info.run_id, [Metric("loss", 1.0 / step, NOW + step, step) for step in range(1, 6)])
+            tx.add_metrics(info.run_id, [Metric("odd", value, NOW, 0) for value in (math.nan, -0.0, 1e300)])
+            source = DatasetInput(Dataset("d", "1", "local", "{}", "s"), [Tag("mlflow.data.context", "train")])
+            tx.add_inputs(info.run_id, [source], [ModelInput("m-1")] if models else [])
+            if models:
+                tx.add_outputs(info.run_id, [ModelOutput("m-2", 3)])
+    with store.transaction() as tx:
+        tx.put_run_info(infos[1]._replace(lifecycle_stage=DELETED), NOW + 9)
+        experiment = tx.get_experiment(other)
+        assert experiment is not None
+        tx.put_experiment(experiment._replace(lifecycle_stage=DELETED, last_update_time=NOW + 9))
+        tx.put_runs_lifecycle(other, DELETED, NOW + 9)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Iterator[Store]:
+    store = open_store(str(tmp_path / "from"), sync="off")
+    fill(store)
+    yield store
+    store.close()
+
+
+@pytest.fixture(params=["file", "memory"])
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    store = MemoryStore() if request.param == "memory" else open_store(str(tmp_path / "to"), sync="off")
+    yield store
+    assert store.check() == []
+    store.close()
+
+
+def copied(source: Store, target: Store) -> Counts:
+    counts = Counts()
+    copy(StoreSide("FROM", source), StoreSide("TO", target), counts)
+    return counts
+
+
+def experiments(store: Store) -> List[Any]:
+    found, _ = store.search_experiments(ALL, None, (), 100)
+    # Each store has made its own experiment 0.
+    return sorted(
+        (one if one.experiment_id != "0" else one._replace(creation_time=0, last_update_time=0, artifact_location=""))
+        ._replace(tags=tuple(one.tags))
+        for one in found
+    )
+
+
+def test_a_copy_between_stores_is_the_same_under_the_same_ids(source: Store, target: Store) -> None:
+    counts = copied(source, target)
+    assert everything(target) == everything(source)
+    assert experiments(target) == experiments(source)
+    assert counts.read == {
+        "experiments": 2, "runs": 3, "points": 24, "params": 6, "tags": 6, "inputs": 6, "outputs": 3
+    }
+    assert counts.written == {**counts.read, "experiments": 1} and counts.refused == []
+
+
+def test_a_repeated_copy_writes_nothing(source: Store, target: Store) -> None:
+    copied(source, target)
+    before = everything(target)
+    counts = copied(source, target)
+    assert sum(counts.written.values()) == 0 and counts.skipped["runs"] == 3
+    assert everything(target) == before
+
+
+class Breaks(StoreSide):
+    """A target that fails at the N-th thing it is told to write."""
+
+    def __init__(self, store: Store, at: int) -> None:
+        super().__init__("TO", store)
+        self.left = at
+
+    def _count(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise CannotCopy("broke off")
+
+    def add_run(self, experiment_id: str, run: Any) -> RunInfo:
+        self._count()
+        return super().add_run(experiment_id, run)
+
+    def add_to_run(self, run_id: str, additions: Additions) -> None:
+        self._count()
+        super().add_to_run(run_id, additions)
+
+    def end_run(self, info: RunInfo, source: RunInfo) -> None:
+        self._count()
+        super().end_run(info, source)
+
+
+def test_a_copy_that_breaks_off_anywhere_goes_on_where_it_stopped(source: Store, tmp_path: Path) -> None:
+    for at in range(12):
+        target = MemoryStore()
+        side = Breaks(target, at)
+        side.batch = 3
+        with pytest.raises(CannotCopy):
+            copy(StoreSide("FROM", source), side, Counts())
+        counts = copied(source, target)
+        assert everything(target) == everything(source), at
+        assert counts.skipped.get("runs", 0) >= at // 7
+
+
+def test_what_came_to_a_running_run_since_is_added(source: Store, target: Store) -> None:
+    with source.transaction() as tx:
+        tx.add_run(run_info("a" * 32), [Tag("t", "1")])
+        tx.add_metrics("a" * 32, [Metric("m", 5.0, NOW, 5)])
+    copied(source, target)
+    with source.transaction() as tx:
+        # A late point of an early step: the current value does not tell.
+        tx.add_metrics("a" * 32, [Metric("m", 1.0, NOW, 1)])
+        tx.put_tags("a" * 32, [Tag("t", "2"), Tag("new", "x")])
+    counts = copied(source, target)
+    assert everything(target) == everything(source)
+    assert (counts.written["points"], counts.written["tags"], counts.written["runs"]) == (1, 2, 0)
+
+
+def test_an_id_that_is_taken_by_another_experiment_makes_way_for_nobody(source: Store, target: Store) -> None:
+    with target.transaction() as tx:
+        taken = tx.add_experiment("was here first", None, (), NOW, "mlflow-artifacts:")
+    assert taken == "1"
+    copied(source, target)
+    kept, new = target.get_experiment(taken), target.get_experiment_by_name("ö'ther")
+    assert kept is not None and kept.name == "was here first"
+    assert new is not None and new.experiment_id != taken and new.lifecycle_stage == DELETED
+    info = target.get_run_info(RUNS[2])
+    assert info is not None and info.experiment_id == new.experiment_id
+    assert sum(copied(source, target).written.values()) == 0
+
+
+def test_a_param_that_differs_is_named_and_the_rest_is_copied(source: Store, target: Store) -> None:
+    with target.transaction() as tx:
+        tx.add_run(run_info(RUNS[0]), [])
+        tx.add_params(RUNS[0], [Param("p", "another")])
+    counts = copied(source, target)
+    assert len(counts.refused) == 1 and RUNS[0] in counts.refused[0] and "'p'" in counts.refused[0]
+    run_there = target.get_run(RUNS[0])
+    assert run_there is not None and dict(run_there.params) == {"p": "another", "empty": ""}
+    assert len(target.list_metric_history(RUNS[0], "loss")) == 5
+
+
+def test_a_copy_that_was_deleted_stays_deleted(source: Store, target: Store) -> None:
+    copied(source, target)
+    with target.transaction() as tx:
+        info = tx.get_run_info(RUNS[0])
+        assert info is not None
+        tx.put_run_info(info._replace(lifecycle_stage=DELETED), NOW)
+    copied(source, target)
+    after = target.get_run_info(RUNS[0])
+    assert after is not None and after.lifecycle_stage == DELETED
+
+
+def test_what_a_folder_cannot_hold_is_named_and_the_rest_is_copied(tmp_path: Path) -> None:
+    memory = MemoryStore()
+    with memory.transaction() as tx:
+        tx.add_run(run_info(RUNS[0]), [])
+        tx.add_params(RUNS[0], [Param("a", "1"), Param("a/b", "2")])
+        tx.add_run(run_info(RUNS[1]), [])
+    folder = open_store(str(tmp_path / "to"), sync="off")
+    counts = copied(memory, folder)
+    assert folder.get_run(RUNS[1]) is not None
+    assert len(counts.refused) == 1 and RUNS[0] in counts.refused[0] and "a/b" in counts.refused[0]
+    folder.close()
+
+
+def by_origin(store: Store) -> Dict[str, Any]:
+    """What was logged to each run, by the id of its original."""
+    found = {}
+    ids = [each.experiment_id for each in store.search_experiments(ALL, None, (), 99)[0]]
+    runs, _ = store.search_runs(ids, ALL, None, (), 99)
+    for one in runs:
+        tags = dict(one.tags)
+        origin = tags.pop(COPIED_FROM, one.info.run_id)
+        points = {
+            (m.key, p.timestamp, p.step, repr(p.value))
+            for m in one.metrics for p in store.list_metric_history(one.info.run_id, m.key)
+        }
+        info = one.info._replace(run_id="", experiment_id="", artifact_uri="", start_time=None)
+        assert origin not in found, "copied twice"
+        found[origin] = (info, tags, dict(one.params), points, one.dataset_inputs)
+    return found
+
+
+def test_a_copy_to_a_server_and_back_holds_all_of_it_once(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "from"), sync="off")
+    fill(store, models=False)
+    expected = by_origin(store)
+    with Running(tmp_path) as server:
+        uri = f"http://127.0.0.1:{server.port}"
+        counts = Counts()
+        side = ServerSide(uri)
+        copy(StoreSide("FROM", store), side, counts)
+        assert counts.refused == [] and counts.written["points"] == 24
+        again = Counts()
+        copy(StoreSide("FROM", store), side, again)
+        assert sum(again.written.values()) == 0 and again.skipped["runs"] == 3
+        back = MemoryStore()
+        copy(side, StoreSide("TO", back), Counts())
+        repeated = Counts()
+        copy(side, StoreSide("TO", back), repeated)
+        assert sum(repeated.written.values()) == 0
+        # And where it came from nothing is new: these are its own runs.
+        home = Counts()
+        copy(side, StoreSide("TO", store), home)
+        assert home.written.get("runs") == 0
+        side.close()
+    names = {e.name: (e.lifecycle_stage, dict(e.tags)) for e in back.search_experiments(ALL, None, (), 99)[0]}
+    assert names == {"Default": ("active", {}), "ö'ther": (DELETED, {"k": "v"})}
+    served = open_store(str(tmp_path / "mlruns"), read_only=True)
+    assert by_origin(served) == expected
+    served.close()
+    store.close()
+
+
+def test_the_command_copies_and_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: "pytest.CaptureFixture[str]"
+) -> None:
+    store = open_store(str(tmp_path / "from"), sync="off")
+    fill(store, models=False)
+    store.close()
+    monkeypatch.chdir(tmp_path)
+    assert main(["copy", "from", "to"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["runs", "3", "3", "0"] in lines and ["points", "24", "24", "0"] in lines
+    assert main(["copy", "from", "to"]) == 0
+    assert ["runs", "3", "0", "3"] in [line.split() for line in capsys.readouterr().out.splitlines()]
+
+
+@pytest.mark.parametrize("words, code, text", [
+    (("copy", "from"), 2, "copy takes two places"),
+    (("copy", "nowhere", "to"), 1, "no folder"),
+    (("copy", "from", "from"), 2, "the same place"),
+    (("copy", "from", "ftp://x"), 2, "ftp"),
+    (("copy", "from", "http://127.0.0.1:9"), 1, "does not answer"),
+])
+def test_a_mistake_gets_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: "pytest.CaptureFixture[str]", words: "tuple[str, ...]",
+    code: int, text: str,
+) -> None:
+    os.mkdir(tmp_path / "from")
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == code
+    assert text in capsys.readouterr().err
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.slow
+def test_a_folder_that_is_served_is_copied_from_and_not_to(tmp_path: Path) -> None:
+    with Running(tmp_path):
+        assert run("copy", "mlruns", "to", cwd=tmp_path).returncode == 0
+        refused = run("copy", "to", "mlruns", cwd=tmp_path)
+        assert refused.returncode == 1 and "already served" in refused.stderr

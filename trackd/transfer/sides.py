@@ -1,0 +1,111 @@
+"""What a place must be able to do to be copied from (``Source``) or to (``Target``)."""
+
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+
+from trackd.entities import (
+    DatasetInput,
+    Experiment,
+    Metric,
+    ModelInput,
+    ModelOutput,
+    Param,
+    Run,
+    RunInfo,
+    Tag,
+)
+from trackd.errors import TrackdError
+
+#: A tag that a server's run gets, because servers choose ids themselves: the id that the run has where it came from.
+COPIED_FROM = "trackd.copiedFrom"
+
+
+class CannotCopy(TrackdError):
+    """The copy cannot go on; the message says why."""
+
+
+class Refused(TrackdError):
+    """One thing could not be copied; the rest can."""
+
+
+class Additions(NamedTuple):
+    """What a run lacks."""
+
+    metrics: Sequence[Metric] = ()
+    params: Sequence[Param] = ()
+    tags: Sequence[Tag] = ()
+    datasets: Sequence[DatasetInput] = ()
+    model_inputs: Sequence[ModelInput] = ()
+    model_outputs: Sequence[ModelOutput] = ()
+
+    def is_empty(self) -> bool:
+        """Whether nothing is missing."""
+        return not any(self)
+
+
+class Source:
+    """Where a copy is made from. Nothing here is changed."""
+
+    #: As the user named it.
+    uri = ""
+
+    def experiments(self) -> Iterator[Experiment]:
+        """All experiments with their tags, active and deleted, in the order of their ids."""
+        raise NotImplementedError
+
+    def runs(self, experiment_id: str) -> Iterator[Run]:
+        """All runs of an experiment, active and deleted; model inputs may be left out."""
+        raise NotImplementedError
+
+    def whole(self, run: Run) -> Run:
+        """The run with what ``runs`` may leave out."""
+        return run
+
+    def history(self, run_id: str, key: str) -> Iterator[List[Metric]]:
+        """All points of a metric, some at a time, in the order of their times."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Nothing is asked afterwards."""
+
+
+class Target(Source):
+    """Where a copy is made to. It can be read as well, to find out what is there."""
+
+    #: Points that are written in one go at most.
+    batch = 10_000
+
+    def begin_experiment(self, experiment: Experiment) -> Tuple[str, bool]:
+        """The id under which this experiment is at the target, by its name; whether it is new. Tags are set."""
+        raise NotImplementedError
+
+    def end_experiment(self, experiment: Experiment, experiment_id: str) -> None:
+        """All runs are there: give it the lifecycle stage that it has at the source."""
+
+    def find_run(self, experiment_id: str, run: Run) -> Optional[Run]:
+        """The run that is the copy of this one, or this one itself."""
+        raise NotImplementedError
+
+    def add_run(self, experiment_id: str, run: Run) -> RunInfo:
+        """Begin a copy of a run, as one that is still running; its id and its place are in the answer."""
+        raise NotImplementedError
+
+    def add_to_run(self, run_id: str, additions: Additions) -> None:
+        """Log what is missing."""
+        raise NotImplementedError
+
+    def end_run(self, info: RunInfo, source: RunInfo) -> None:
+        """All is there: give the run the name, status, times and lifecycle stage that it has at the source."""
+        raise NotImplementedError
+
+
+def point(metric: Metric) -> Tuple[int, int, str]:
+    """What makes a point of a metric: SQL stores keep infinite values as the largest double, and NaN equals itself."""
+    value = metric.value
+    if value in (float("inf"), float("-inf")):
+        value = 1.7976931348623157e308 if value > 0 else -1.7976931348623157e308
+    return metric.timestamp, metric.step, repr(float(value))
+
+
+def pairs(items: Sequence[Tag]) -> Dict[str, str]:
+    """Tags by key, without the one that a copy adds."""
+    return {tag.key: tag.value for tag in items if tag.key != COPIED_FROM}

@@ -1,0 +1,140 @@
+"""A store of ours as a side of a copy: everything keeps its id, and a run of usual size appears at once."""
+
+import time
+from typing import Iterator, List, Optional, Tuple
+
+from trackd.entities import ACTIVE, ALL, Experiment, Metric, Run, RunInfo
+from trackd.search.clause import Order
+from trackd.store.base import Store, Transaction
+from trackd.transfer.sides import COPIED_FROM, Additions, Refused, Target
+
+#: Runs that are read at once: some megabytes with all that was logged to them.
+_PAGE = 200
+
+
+class StoreSide(Target):
+    """``artifact_root``: where new experiments keep artifacts, if these are copied too; else they stay in place."""
+
+    def __init__(self, uri: str, store: Store, artifact_root: Optional[str] = None) -> None:
+        self.uri = uri
+        self.store = store
+        self._artifact_root = artifact_root
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def experiments(self) -> Iterator[Experiment]:
+        """See ``sides``."""
+        order = [Order("attribute", "experiment_id")]
+        page, cursor = self.store.search_experiments(ALL, None, order, 1000)
+        while True:
+            yield from page
+            if cursor is None:
+                return
+            page, cursor = self.store.search_experiments(ALL, None, order, 1000, cursor)
+
+    def runs(self, experiment_id: str) -> Iterator[Run]:
+        """See ``sides``. The oldest first, so that a copy grows as the original did."""
+        order = [Order("attribute", "start_time")]
+        page, cursor = self.store.search_runs([experiment_id], ALL, None, order, _PAGE)
+        while True:
+            yield from page
+            if cursor is None:
+                return
+            page, cursor = self.store.search_runs([experiment_id], ALL, None, order, _PAGE, cursor)
+
+    def history(self, run_id: str, key: str) -> Iterator[List[Metric]]:
+        """See ``sides``."""
+        yield self.store.list_metric_history(run_id, key)
+
+    def close(self) -> None:
+        """See ``sides``."""
+        self.store.close()
+
+    # -- writing ------------------------------------------------------------------------------------------------------
+
+    def begin_experiment(self, experiment: Experiment) -> Tuple[str, bool]:
+        """See ``sides``. One of another name under the same id makes way for nobody: then the copy gets a new id."""
+        with self.store.transaction() as tx:
+            there = tx.get_experiment_by_name(experiment.name)
+            new = there is None
+            if there is None:
+                there = self._add(tx, experiment)
+            have = dict(there.tags)
+            missing = [tag for tag in experiment.tags if have.get(tag.key) != tag.value]
+            if missing:
+                tx.put_experiment_tags(there.experiment_id, missing)
+        return there.experiment_id, new
+
+    def _add(self, tx: Transaction, experiment: Experiment) -> Experiment:
+        location = None if self._artifact_root else experiment.artifact_location
+        if tx.get_experiment(experiment.experiment_id) is None:
+            if location is None:
+                location = f"{(self._artifact_root or '').rstrip('/')}/{experiment.experiment_id}"
+            copy = experiment._replace(artifact_location=location, tags=())
+            tx.insert_experiment(copy)
+            return copy
+        now = int(time.time() * 1000)
+        created = experiment.creation_time or now
+        new = tx.add_experiment(experiment.name, location, (), created, self._artifact_root or "")
+        added = tx.get_experiment(new)
+        assert added is not None, "it was added in this transaction"
+        tx.put_experiment(
+            added._replace(creation_time=experiment.creation_time, last_update_time=experiment.last_update_time)
+        )
+        return added
+
+    def end_experiment(self, experiment: Experiment, experiment_id: str) -> None:
+        """See ``sides``."""
+        with self.store.transaction() as tx:
+            there = tx.get_experiment(experiment_id)
+            if there is not None and there.lifecycle_stage != experiment.lifecycle_stage:
+                tx.put_experiment(
+                    there._replace(
+                        lifecycle_stage=experiment.lifecycle_stage, last_update_time=experiment.last_update_time
+                    )
+                )
+
+    def find_run(self, experiment_id: str, run: Run) -> Optional[Run]:
+        """See ``sides``."""
+        found = self.store.get_run(run.info.run_id)
+        if found is None:
+            origin = next((tag.value for tag in run.tags if tag.key == COPIED_FROM), None)
+            found = self.store.get_run(origin) if origin else None
+        return found
+
+    def add_run(self, experiment_id: str, run: Run) -> RunInfo:
+        """See ``sides``."""
+        info = run.info._replace(experiment_id=experiment_id, status="RUNNING", end_time=None, lifecycle_stage=ACTIVE)
+        with self.store.transaction() as tx:
+            if self._artifact_root:
+                experiment = tx.get_experiment(experiment_id)
+                assert experiment is not None, "the caller has begun it"
+                info = info._replace(artifact_uri=f"{experiment.artifact_location}/{info.run_id}/artifacts")
+            tx.add_run(info, ())
+        return info
+
+    def add_to_run(self, run_id: str, additions: Additions) -> None:
+        """See ``sides``."""
+        with self.store.transaction() as tx:
+            if tx.get_run_info(run_id) is None:
+                raise Refused(f"Run {run_id} was removed while it was copied.")
+            if additions.params:
+                tx.add_params(run_id, additions.params)
+            if additions.metrics:
+                tx.add_metrics(run_id, additions.metrics)
+            if additions.tags:
+                tx.put_tags(run_id, additions.tags)
+            if additions.datasets or additions.model_inputs:
+                tx.add_inputs(run_id, additions.datasets, additions.model_inputs)
+            if additions.model_outputs:
+                tx.add_outputs(run_id, additions.model_outputs)
+
+    def end_run(self, info: RunInfo, source: RunInfo) -> None:
+        """See ``sides``. A deleted run counts as deleted now: nobody knows for how long it was."""
+        deleted = None if source.lifecycle_stage == ACTIVE else int(time.time() * 1000)
+        whole = source._replace(
+            run_id=info.run_id, experiment_id=info.experiment_id, artifact_uri=info.artifact_uri
+        )
+        with self.store.transaction() as tx:
+            if tx.get_run_info(info.run_id) != whole:
+                tx.put_run_info(whole, deleted)
