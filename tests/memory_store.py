@@ -12,6 +12,8 @@ from trackd.entities import (
     ALL,
     DatasetInput,
     Experiment,
+    LoggedModel,
+    LoggedModelInfo,
     Metric,
     ModelInput,
     ModelOutput,
@@ -20,7 +22,7 @@ from trackd.entities import (
     RunInfo,
     Tag,
 )
-from trackd.errors import PermissionDenied, ResourceDoesNotExist
+from trackd.errors import PermissionDenied
 from trackd.search import evaluate, schemas
 from trackd.search.clause import Clause, Cursor, Order
 from trackd.store.base import Problem, RunCounts, Store, Transaction
@@ -61,9 +63,26 @@ def _rank(point: Metric) -> Tuple[int, int, float]:
     return point.step, point.timestamp, _kept(point.value)
 
 
+class _Model:
+    def __init__(self, info: LoggedModelInfo) -> None:
+        self.info = info
+        self.params: Dict[str, str] = {}
+        self.tags: Dict[str, str] = {}
+        self.points: List[Metric] = []
+
+    def entity(self) -> LoggedModel:
+        return LoggedModel(
+            self.info,
+            [Param(*item) for item in sorted(self.params.items())],
+            [Tag(*item) for item in sorted(self.tags.items())],
+            sorted(self.points, key=lambda point: (point.key, point.timestamp, point.step)),
+        )
+
+
 class _State(NamedTuple):
     experiments: Dict[str, Experiment]
     runs: Dict[str, _Run]
+    models: Dict[str, _Model]
 
 
 class _Memory(Transaction):
@@ -165,6 +184,52 @@ class _Memory(Transaction):
                     rows.add((run.info.experiment_id, dataset.name, dataset.digest, context))
         return sorted(rows, key=str)[:limit]
 
+    def get_logged_model_info(self, model_id: str) -> Optional[LoggedModelInfo]:
+        found = self._state.models.get(model_id)
+        return found.info if found else None
+
+    def get_logged_model(self, model_id: str) -> Optional[LoggedModel]:
+        found = self._state.models.get(model_id)
+        return found.entity() if found else None
+
+    def search_logged_models(
+        self,
+        experiment_ids: Sequence[str],
+        clause: Optional[Clause],
+        order: Sequence[Order],
+        limit: int,
+        cursor: Cursor = Cursor(),
+    ) -> Tuple[List[LoggedModel], Optional[Cursor]]:
+        models = [model.entity() for model in self._state.models.values() if model.info.lifecycle_stage == ACTIVE]
+        models = [model for model in models if model.info.experiment_id in experiment_ids]
+        found = [model for model in models if evaluate.matches(clause, model)]
+        return _page(evaluate.sorted_entities(found, order, schemas.LOGGED_MODELS), limit, cursor)
+
+    def get_logged_model_params(self, model_id: str, keys: Iterable[str]) -> Dict[str, str]:
+        params = self._state.models[model_id].params
+        return {key: params[key] for key in keys if key in params}
+
+    def get_logged_model_tags(self, model_id: str, keys: Iterable[str]) -> Dict[str, str]:
+        tags = self._state.models[model_id].tags
+        return {key: tags[key] for key in keys if key in tags}
+
+    def add_logged_model(self, info: LoggedModelInfo, params: Sequence[Param], tags: Sequence[Tag]) -> None:
+        self._state.models[info.model_id] = _Model(info)
+        self.add_logged_model_params(info.model_id, params)
+        self.put_logged_model_tags(info.model_id, tags)
+
+    def put_logged_model_info(self, info: LoggedModelInfo) -> None:
+        self._state.models[info.model_id].info = info
+
+    def add_logged_model_params(self, model_id: str, params: Sequence[Param]) -> None:
+        self._state.models[model_id].params.update(dict(params))
+
+    def put_logged_model_tags(self, model_id: str, tags: Sequence[Tag]) -> None:
+        self._state.models[model_id].tags.update(dict(tags))
+
+    def drop_logged_model_tag(self, model_id: str, key: str) -> bool:
+        return self._state.models[model_id].tags.pop(key, None) is not None
+
     def add_experiment(
         self, name: str, artifact_location: Optional[str], tags: Sequence[Tag], time: int, artifact_root: str
     ) -> str:
@@ -228,8 +293,10 @@ class _Memory(Transaction):
 
     def add_metrics(self, run_id: str, metrics: Sequence[Metric]) -> None:
         for metric in metrics:
-            if metric.model_id is not None:  # This store has no models.
-                raise ResourceDoesNotExist(f"There is no logged model {metric.model_id!r}.")
+            if metric.model_id is not None:
+                logged = self._state.models[metric.model_id].points
+                if metric._replace(run_id=run_id) not in logged:
+                    logged.append(metric._replace(run_id=run_id))
         points = self._state.runs[run_id].points
         seen = {(p.key, *_rank(p), p.value != p.value) for p in points}
         for point in metrics:
@@ -268,7 +335,7 @@ class MemoryStore(_Memory, Store):
     def __init__(self, artifact_root: str = "mlflow-artifacts:/") -> None:
         now = int(time.time() * 1000)
         default = Experiment("0", "Default", artifact_root.rstrip("/") + "/0", ACTIVE, now, now)
-        super().__init__(_State({"0": default}, {}))
+        super().__init__(_State({"0": default}, {}, {}))
         self._lock = threading.Lock()
         self._version = 0
 

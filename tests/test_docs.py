@@ -71,7 +71,8 @@ def test_no_page_names_a_flag_variable_command_or_route_that_does_not_exist(page
     unknown = {flag for flag in flags - FLAGS - COMMAND_FLAGS if flag not in in_code(OTHER_WORDS)}
     unknown |= set(re.findall(r"\b(?:TRACKD|MLFLOW)_[A-Z_]+\b", text)) - VARIABLES - TEST_VARIABLES - CLIENT_VARIABLES
     unknown |= set(re.findall(r"\btrackd ([a-z]+)`", text)) - {command.name for command in COMMANDS}
-    unknown |= {path for path in re.findall(r"/api/[0-9.]+/[\w/.-]+", text) if path not in {r.path for r in routes()}}
+    paths = {path.rstrip(".:") for path in re.findall(r"/api/[0-9.]+/[\w/.{}:-]+", text)}
+    unknown |= paths - {r.path for r in routes()}
     unknown |= {name for name in re.findall(r"`(?:trackd|tests)/[\w/.]+", text) if not (ROOT / name[1:]).exists()}
     assert not unknown
 

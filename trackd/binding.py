@@ -149,6 +149,7 @@ class Binding:
         self._check_type = route.method in ("POST", "PUT")
         self._slots = _slots(route.function)
         self._path = "{" in route.path
+        self._repeated = [slot for slot in self._slots if slot.field.in_body]
 
     def arguments(self, request: Request, path: Mapping[str, str]) -> List[Any]:
         """The arguments after the context. ``path`` holds those of the path, which win over others of their name.
@@ -164,6 +165,9 @@ class Binding:
                 _check_content_type(request.headers.get("content-type", ""))
             values = read_body(request.body)
         if self._path:
+            for slot in self._repeated:
+                _check_repeated(slot, values, path[slot.name])
+                values.pop(slot.camel or slot.name, None)
             values.update(path)
         return read_slots(self._slots, values)
 
@@ -176,6 +180,15 @@ class Binding:
                     # Of a scalar given twice, the first counts.
                     values[name] = given[name] if slot.field.repeated else given[name][0]
         return values
+
+
+def _check_repeated(slot: Slot, values: Mapping[str, Any], in_path: str) -> None:
+    """Refuse a body that does not repeat what the path says: MLflow wants it, and acts on one or the other."""
+    (in_body,) = read_slots([slot], values)
+    if in_body != in_path:
+        raise InvalidParameterValue(
+            f"{slot.name} is {shown(in_body)} in the body, but {shown(in_path)} in the path; send the same in both."
+        )
 
 
 def _slots(function: Callable[..., Any]) -> List[Slot]:

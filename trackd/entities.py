@@ -12,6 +12,14 @@ DELETED = "deleted"
 #: Run states by the number that protobuf and ``meta.yaml`` use.
 RUN_STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
 
+#: States of logged models by the number that protobuf, ``meta.yaml`` and MLflow's table use.
+MODEL_STATUS = {
+    0: "LOGGED_MODEL_STATUS_UNSPECIFIED",
+    1: "LOGGED_MODEL_PENDING",
+    2: "LOGGED_MODEL_READY",
+    3: "LOGGED_MODEL_UPLOAD_FAILED",
+}
+
 #: Which lifecycle stages a search sees.
 ACTIVE_ONLY = "ACTIVE_ONLY"
 DELETED_ONLY = "DELETED_ONLY"
@@ -145,6 +153,31 @@ class ModelOutput(NamedTuple):
 
     model_id: str
     step: int = 0
+
+
+class LoggedModelInfo(NamedTuple):
+    """What a logged model is, without what was logged to it. ``status`` is a key of ``MODEL_STATUS``."""
+
+    model_id: str
+    experiment_id: str
+    name: str
+    artifact_location: str
+    creation_timestamp_ms: int
+    last_updated_timestamp_ms: int
+    status: int
+    lifecycle_stage: str
+    model_type: Optional[str] = None
+    source_run_id: Optional[str] = None
+    status_message: Optional[str] = None
+
+
+class LoggedModel(NamedTuple):
+    """A logged model with all that was logged to it. ``metrics`` holds every point, each with its run and dataset."""
+
+    info: LoggedModelInfo
+    params: Sequence[Param] = ()
+    tags: Sequence[Tag] = ()
+    metrics: Sequence[Metric] = ()
 
 
 class Run(NamedTuple):

@@ -46,6 +46,12 @@ class BadRequest(InvalidParameterValue):
     error_code = "BAD_REQUEST"
 
 
+class AttributeNotFound(InvalidParameterValue):
+    """An order of logged models names a field that they do not have."""
+
+    sqlstate, error_class = "KAM04", "ATTRIBUTE_NOT_FOUND"
+
+
 class ResourceAlreadyExists(TrackdError):
     """Something of that name is there already, active or deleted."""
 

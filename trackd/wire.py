@@ -11,7 +11,17 @@ import json
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
-from trackd.entities import DatasetInput, Experiment, JsonPairs, Metric, Run, RunInfo, Tag
+from trackd.entities import (
+    MODEL_STATUS,
+    DatasetInput,
+    Experiment,
+    JsonPairs,
+    LoggedModel,
+    Metric,
+    Run,
+    RunInfo,
+    Tag,
+)
 
 # Not NaN as a bare token, which no other reader takes: whatever holds one is a mistake here.
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
@@ -120,6 +130,44 @@ def metric(entity: Metric) -> Json:
 def metric_of_run(run_id: str, entity: Metric) -> Json:
     """A point with the run that it belongs to, where one reply holds points of several runs."""
     return Json(f'{metric(entity)[:-1]},"run_id":{quoted(run_id)}}}')
+
+
+def logged_model(entity: LoggedModel) -> Json:
+    """A logged model: ``info`` with its tags, ``data`` with its params and every point of its metrics."""
+    info = entity.info
+    model_id = quoted(info.model_id)
+    parts = [
+        f'{{"model_id":{model_id},"experiment_id":{quoted(info.experiment_id)},"name":{quoted(info.name)}'
+        f',"creation_timestamp_ms":{info.creation_timestamp_ms:d}'
+        f',"last_updated_timestamp_ms":{info.last_updated_timestamp_ms:d}'
+        f',"artifact_uri":{quoted(info.artifact_location)},"status":{quoted(MODEL_STATUS[info.status])}'
+    ]
+    if info.model_type is not None:
+        parts.append(f'"model_type":{quoted(info.model_type)}')
+    if info.source_run_id is not None:
+        parts.append(f'"source_run_id":{quoted(info.source_run_id)}')
+    if info.status_message is not None:
+        parts.append(f'"status_message":{quoted(info.status_message)}')
+    if entity.tags:
+        parts.append('"tags":' + _pairs(entity.tags))
+    data = []
+    if entity.params:
+        data.append('"params":' + _pairs(entity.params))
+    if entity.metrics:
+        points = ",".join([_point_of_model(point, model_id) for point in entity.metrics])
+        data.append(f'"metrics":[{points}]')
+    return Json(f'{{"info":{",".join(parts)}}},"data":{{{",".join(data)}}}}}')
+
+
+def _point_of_model(point: Metric, model_id: str) -> str:
+    """A point as a logged model has it: with the dataset that it was measured on and the run that measured it."""
+    dataset = ""
+    if point.dataset_name:
+        dataset += f',"dataset_name":{quoted(point.dataset_name)}'
+    if point.dataset_digest:
+        dataset += f',"dataset_digest":{quoted(point.dataset_digest)}'
+    run = f',"run_id":{quoted(point.run_id)}' if point.run_id else ""
+    return f'{metric(point)[:-1]}{dataset},"model_id":{model_id}{run}}}'
 
 
 def dataset_summaries(rows: Iterable[Tuple[str, str, str, Optional[str]]]) -> List[Dict[str, str]]:

@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List
 
-from trackd.entities import ACTIVE, DELETED, Metric, Param, RunInfo, Tag
+from trackd.entities import ACTIVE, DELETED, LoggedModelInfo, Metric, Param, RunInfo, Tag
 from trackd.store.base import Transaction
 from trackd.store.file.store import FileStore
 
 EXPERIMENT, RUN, NEW_RUN = "0", "a" * 32, "b" * 32
+MODEL, NEW_MODEL = "m-" + "c" * 32, "m-" + "d" * 32
 #: What changes files. (SQLite does its own, and has its own answer to crashes.)
 CALLS = "mkdir open write utime replace rename unlink remove rmdir truncate ftruncate link symlink".split()
 
@@ -60,6 +61,13 @@ def run_info(run_id: str, **changes: Any) -> RunInfo:
     return info._replace(**changes)
 
 
+def model_info(model_id: str, **changes: Any) -> LoggedModelInfo:
+    """A pending logged model; ``changes`` are other fields."""
+    uri = f"mlflow-artifacts:/0/models/{model_id}/artifacts"
+    time = 1700000000000
+    return LoggedModelInfo(model_id, EXPERIMENT, "a model", uri, time, time, 1, ACTIVE, "", RUN)._replace(**changes)
+
+
 def prepare(store: FileStore) -> None:
     """The state before each of ``WRITES``: one run with a few of everything, and a second experiment."""
     with store.transaction() as tx:
@@ -67,6 +75,8 @@ def prepare(store: FileStore) -> None:
     with store.transaction() as tx:
         tx.add_metrics(RUN, [Metric("m", float(i), 1700000000000 + i, i) for i in range(3)])
         tx.add_params(RUN, [Param("p", "1")])
+        tx.add_logged_model(model_info(MODEL), [Param("p", "1")], [Tag("t", "old"), Tag("gone", "x")])
+        tx.add_metrics(RUN, [Metric("m", 0.25, 1700000000000, 7, MODEL)])
         tx.add_experiment("another one", None, [], 1700000000000, "mlflow-artifacts:")
 
 
@@ -107,6 +117,21 @@ def delete_experiment(tx: Transaction) -> None:
     tx.put_runs_lifecycle(EXPERIMENT, DELETED, 1700000004000)
 
 
+def log_to_model(tx: Transaction) -> None:
+    """Points on a run and on a logged model, old and new params, tags and files of it, and its status."""
+    points = [Metric(key, i + 0.5, 1700000001000 + i, i, MODEL, "d", "1") for i in range(3) for key in ("m", "deep/er")]
+    tx.add_metrics(RUN, points)
+    tx.add_logged_model_params(MODEL, [Param("q", "2"), Param("deep/p", "ünï")])
+    tx.put_logged_model_tags(MODEL, [Tag("t", "new"), Tag("deep/t", "")])
+    assert tx.drop_logged_model_tag(MODEL, "gone")
+    tx.put_logged_model_info(model_info(MODEL, status=2, last_updated_timestamp_ms=1700000002000))
+
+
+def create_logged_model(tx: Transaction) -> None:
+    """A logged model with params and tags."""
+    tx.add_logged_model(model_info(NEW_MODEL), [Param("p", "1"), Param("deep/p", "2")], [Tag("t", "x")])
+
+
 def drop_run(tx: Transaction) -> None:
     """As the removal of garbage does."""
     tx.drop_runs([RUN])
@@ -139,7 +164,8 @@ def delete_and_restore(store: FileStore) -> None:
 WRITES: Dict[str, Callable[[Transaction], None]] = {
     each.__name__: each
     for each in (
-        log_batch, create_run, delete_run, delete_tag, create_experiment, delete_experiment, drop_run, drop_experiment
+        log_batch, create_run, delete_run, delete_tag, create_experiment, delete_experiment, drop_run, drop_experiment,
+        log_to_model, create_logged_model,
     )
 }
 

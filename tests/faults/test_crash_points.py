@@ -44,7 +44,9 @@ def _answers(store: FileStore) -> Dict[str, Any]:
     runs = [store.get_run(run_id) for run_id in (crash.RUN, crash.NEW_RUN)]
     found, _ = store.search_runs([each.experiment_id for each in experiments], "ALL", None, (), 100)
     assert sorted(run.info.run_id for run in found) == [run.info.run_id for run in runs if run]
+    models = [store.get_logged_model(model_id) for model_id in (crash.MODEL, crash.NEW_MODEL)]
     return {
+        "models": [repr(model) for model in models],
         "experiments": sorted(repr(each) for each in experiments),
         "runs": [repr(run) for run in runs],
         "history": [store.list_metric_history(crash.RUN, key) for key in ("m", "new", "deep/er/key")],

@@ -393,7 +393,7 @@ value_texts = st.text(max_size=8).map(lambda text: text.replace("'", "").replace
 @st.composite
 def trees(draw: Any) -> Clause:
     """A tree as the parser makes it: no AND right within an AND, no OR right within an OR."""
-    leaf = st.builds(Comparison, st.just(TAG), key_texts, st.sampled_from(["=", "!="]), value_texts)
+    leaf = st.builds(Comparison, st.just(TAG), key_texts, st.sampled_from(["=", "!="]), value_texts, st.just(()))
 
     def grow(part: Any) -> Any:
         parts = st.lists(part, min_size=2, max_size=3).map(tuple)

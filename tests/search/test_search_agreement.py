@@ -17,6 +17,8 @@ from trackd.entities import (
     Dataset,
     DatasetInput,
     Experiment,
+    LoggedModel,
+    LoggedModelInfo,
     Metric,
     Param,
     Run,
@@ -28,9 +30,9 @@ from trackd.search import paging
 from trackd.search.clause import ATTRIBUTE, DATASET, METRIC, PARAM, TAG, And, Clause, Comparison, Cursor, Not, Or, Order
 from trackd.search.evaluate import matches, sort_key, sorted_entities
 from trackd.search.grammar import MAX_COMPARISONS, MAX_DEPTH, MAX_ORDERS, parse_filter, parse_order_by
-from trackd.search.schemas import EXPERIMENTS, ID, INTEGER, RUNS
+from trackd.search.schemas import EXPERIMENTS, ID, INTEGER, LOGGED_MODELS, RUNS
 from trackd.store.sql.schema import TABLES
-from trackd.store.sql.search import MAX_JOINS, select_experiments, select_runs
+from trackd.store.sql.search import MAX_JOINS, select_experiments, select_logged_models, select_runs
 
 # The columns and keys of MLflow's own tables (rowid tables, key first), which differ from the index's.
 MLFLOW_TABLES = """
@@ -58,6 +60,19 @@ CREATE TABLE inputs (input_uuid VARCHAR(36) NOT NULL, source_type VARCHAR(36) NO
     PRIMARY KEY (source_type, source_id, destination_type, destination_id));
 CREATE TABLE input_tags (input_uuid VARCHAR(36) NOT NULL, name VARCHAR(255) NOT NULL, value VARCHAR(500) NOT NULL,
     PRIMARY KEY (input_uuid, name));
+CREATE TABLE logged_models (model_id VARCHAR(36) NOT NULL, experiment_id INTEGER NOT NULL, name VARCHAR(500) NOT NULL,
+    artifact_location VARCHAR(1000) NOT NULL, creation_timestamp_ms BIGINT NOT NULL,
+    last_updated_timestamp_ms BIGINT NOT NULL, status INTEGER NOT NULL, lifecycle_stage VARCHAR(32),
+    model_type VARCHAR(500), source_run_id VARCHAR(32), status_message VARCHAR(1000), PRIMARY KEY (model_id));
+CREATE TABLE logged_model_metrics (model_id VARCHAR(36) NOT NULL, metric_name VARCHAR(500) NOT NULL,
+    metric_timestamp_ms BIGINT NOT NULL, metric_step BIGINT NOT NULL, metric_value FLOAT,
+    experiment_id INTEGER NOT NULL, run_id VARCHAR(32) NOT NULL, dataset_uuid VARCHAR(36), dataset_name VARCHAR(500),
+    dataset_digest VARCHAR(36), PRIMARY KEY (model_id, metric_name, metric_timestamp_ms, metric_step, run_id));
+CREATE INDEX index_logged_model_metrics_model_id ON logged_model_metrics (model_id);
+CREATE TABLE logged_model_params (model_id VARCHAR(36) NOT NULL, experiment_id INTEGER NOT NULL,
+    param_key VARCHAR(255) NOT NULL, param_value TEXT NOT NULL, PRIMARY KEY (model_id, param_key));
+CREATE TABLE logged_model_tags (model_id VARCHAR(36) NOT NULL, experiment_id INTEGER NOT NULL,
+    tag_key VARCHAR(255) NOT NULL, tag_value TEXT NOT NULL, PRIMARY KEY (model_id, tag_key));
 """
 
 # Wildcards of LIKE and of GLOB, both cases, letters outside A to Z, order by code point (an emoji is above U+FFFD).
@@ -133,6 +148,45 @@ def experiments(draw: Any) -> List[Experiment]:
     ]
 
 
+POINTS = st.builds(
+    Metric,
+    key=keys,
+    value=st.sampled_from(FLOATS),
+    timestamp=st.sampled_from([0, 1]),
+    step=st.sampled_from([0, 1]),
+    dataset_name=st.sampled_from(["d", "e"]),
+    dataset_digest=st.sampled_from(["1", "2"]),
+    run_id=st.sampled_from(["r", "s"]),
+)
+
+
+@st.composite
+def logged_models(draw: Any) -> List[LoggedModel]:
+    """Up to eight logged models in two experiments, with many ties, and points of which several are the latest."""
+    found = []
+    for number in range(draw(st.integers(0, 8))):
+        model_id = draw(st.sampled_from("abcdefgh")) + str(number)
+        info = LoggedModelInfo(
+            model_id,
+            draw(st.sampled_from(["0", "7"])),
+            draw(texts),
+            f"file:///{model_id}",
+            draw(st.integers(0, 2)),
+            draw(st.integers(0, 2)),
+            draw(st.integers(0, 3)),
+            draw(st.sampled_from(["active", "active", "deleted"])),
+            draw(st.sampled_from([None, "", "t"])),
+            draw(st.sampled_from([None, "", "r"])),
+            draw(st.sampled_from([None, "", "m"])),
+        )
+        # One point for each time, step and run of a metric: more are not possible in MLflow's table.
+        points = draw(st.lists(POINTS, max_size=6, unique_by=lambda p: (p.key, p.timestamp, p.step, p.run_id)))
+        some = [point if draw(st.booleans()) else point._replace(dataset_name=None, dataset_digest=None)
+                for point in points]
+        found.append(LoggedModel(info, draw(pairs(Param, texts)), draw(pairs(Tag, texts)), some))
+    return found
+
+
 @st.composite
 def comparisons(draw: Any, schema: Any = RUNS) -> Comparison:
     """Any comparison that the schema allows."""
@@ -141,7 +195,14 @@ def comparisons(draw: Any, schema: Any = RUNS) -> Comparison:
     operator = draw(st.sampled_from(row.operators))
     looks_at = row.filters_as or (kind.kind, row.name)
     value: Any = None
-    if row.type in (INTEGER, "number", "float"):
+    if schema is LOGGED_MODELS and kind.kind == METRIC:
+        datasets = tuple(draw(st.lists(st.tuples(st.sampled_from("def"), st.sampled_from("12")), max_size=2)))
+        if datasets and draw(st.booleans()):
+            return Comparison(METRIC, "", "IS NOT NULL", None, datasets)
+        return Comparison(METRIC, row.name, operator, draw(st.sampled_from([0.0, 1, 0.1, -1.5, math.inf])), datasets)
+    if row.type == INTEGER and operator in ("IN", "NOT IN"):
+        value = tuple(draw(st.lists(st.integers(0, 3), min_size=1, max_size=3)))
+    elif row.type in (INTEGER, "number", "float"):
         value = draw(st.sampled_from([0, 1, 2, 2**62] if row.type == INTEGER else [0.0, 1, 0.1, -1.5, 1e308, math.inf]))
     elif operator in ("IN", "NOT IN"):
         numbers = ["0", "1", "12", "-5"] if row.type == ID else TEXTS
@@ -172,8 +233,12 @@ def orders(draw: Any, schema: Any) -> Tuple[Order, ...]:
         if kind.keys:
             found.append(Order(ATTRIBUTE, draw(st.sampled_from(kind.keys)).name, draw(st.booleans())))
         elif kind.any_key.order_spellings:
-            found.append(Order(kind.kind, draw(keys), draw(st.booleans())))
-    return tuple({order[:2]: order for order in found}.values())
+            order = Order(kind.kind, draw(keys), draw(st.booleans()))
+            if schema is LOGGED_MODELS:
+                name, digest = draw(st.sampled_from([None, "d"])), draw(st.sampled_from([None, "1"]))
+                order = order._replace(dataset_name=name, dataset_digest=digest)
+            found.append(order)
+    return tuple({order.identity(): order for order in found}.values())
 
 
 def database(tables: str, entities: Sequence[Any]) -> sqlite3.Connection:
@@ -192,6 +257,20 @@ def add(connection: sqlite3.Connection, entity: Any) -> None:
             insert(connection, "experiment_tags", "key, value, experiment_id", *tag, entity.experiment_id)
         return
     info = entity.info
+    if isinstance(entity, LoggedModel):
+        columns = "model_id, experiment_id, name, artifact_location, creation_timestamp_ms, last_updated_timestamp_ms"
+        columns += ", status, lifecycle_stage, model_type, source_run_id, status_message"
+        insert(connection, "logged_models", columns, *info)
+        for table, values in (("param", entity.params), ("tag", entity.tags)):
+            columns = f"{table}_key, {table}_value, model_id, experiment_id"
+            for value in values:
+                insert(connection, f"logged_model_{table}s", columns, *value, info.model_id, info.experiment_id)
+        columns = "metric_name, metric_value, metric_timestamp_ms, metric_step, dataset_name, dataset_digest, run_id"
+        for point in entity.metrics:
+            number = None if math.isnan(point.value) else point.value
+            place = (*point[2:4], *point[5:8], *info[:2])
+            insert(connection, "logged_model_metrics", columns + ", model_id, experiment_id", point.key, number, *place)
+        return
     columns = "run_uuid, experiment_id, name, user_id, status, start_time, end_time, artifact_uri, lifecycle_stage"
     insert(connection, "runs", columns, *info)
     for metric in entity.metrics:
@@ -231,6 +310,8 @@ def page(
     """One page; its cursor goes through a token, as it does between two requests."""
     if schema is RUNS:
         statement = select_runs(experiment_ids, view, clause, order, limit, cursor)
+    elif schema is LOGGED_MODELS:
+        statement = select_logged_models(experiment_ids, clause, order, limit, cursor)
     else:
         statement = select_experiments(view, clause, order, limit, cursor)
     rows, following = statement.page(connection.execute(statement.sql, statement.parameters).fetchall())
@@ -303,6 +384,44 @@ def test_pages_of_experiments_from_sql_are_the_answer_of_the_reference(
     ]
     connection = database(tables, found)
     assert all_pages(connection, clause, order, limit=limit, view=view, schema=EXPERIMENTS) == wanted
+
+
+@relaxed
+@given(
+    logged_models(),
+    clauses(LOGGED_MODELS),
+    orders(LOGGED_MODELS),
+    st.integers(1, 5),
+    st.sampled_from([("0",), ("7", "0"), ("0", "99", "x"), ()]),
+    st.sampled_from(["index", "mlflow"]),
+)
+def test_pages_of_logged_models_from_sql_are_the_answer_of_the_reference(
+    found: List[LoggedModel], clause: Any, order: Any, limit: int, experiment_ids: Any, tables: str
+) -> None:
+    wanted = [
+        model.info
+        for model in sorted_entities(found, order, LOGGED_MODELS)
+        if model.info.experiment_id in experiment_ids
+        and model.info.lifecycle_stage == "active"
+        and matches(clause, model)
+    ]
+    connection = database(tables, found)
+    options = {"limit": limit, "experiment_ids": experiment_ids, "schema": LOGGED_MODELS}
+    rows = all_pages(connection, clause, order, **options)
+    assert [LoggedModelInfo(*row) for row in rows] == wanted
+
+
+@pytest.mark.parametrize("tables", ["index", "mlflow"])
+def test_searches_of_logged_models_read_the_points_of_each_by_an_index(tables: str) -> None:
+    connection = database(tables, [])
+    clause = parse_filter("metrics.a > 1 AND NOT (metrics.b < 2 OR params.c = 1)", LOGGED_MODELS)
+    order = (Order(METRIC, "a", False, "d", "1"), Order(METRIC, "b"))
+    statement = select_logged_models(["0"], clause, order, 50)
+    plan = [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + statement.sql, statement.parameters)]
+    points = [line for line in plan if "logged_model_metrics" in line or " m " in line]
+    assert points and not [line for line in points if line.startswith("SCAN")], plan
+    named = [line for line in points if "metric_name=?" in line]
+    assert len(named) == 4, plan
 
 
 @relaxed

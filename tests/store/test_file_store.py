@@ -25,7 +25,7 @@ from trackd.entities import (
     RunInfo,
     Tag,
 )
-from trackd.errors import InvalidParameterValue, PermissionDenied, ResourceDoesNotExist, StorageFull, TrackdError
+from trackd.errors import InvalidParameterValue, PermissionDenied, StorageFull, TrackdError
 from trackd.store import open_store
 from trackd.store.base import Problem, Store
 from trackd.store.file import disk, watch
@@ -214,23 +214,6 @@ def test_no_key_names_a_file_outside_of_its_folder(store: FileStore, key: str) -
     add_run(store, "a" * 32)
     with pytest.raises(InvalidParameterValue), store.transaction() as tx:
         tx.put_tags("a" * 32, [Tag(key, "v")])
-
-
-def test_a_metric_of_a_logged_model_is_kept_with_the_model_too(store: FileStore, root: Path) -> None:
-    add_run(store, "a" * 32)
-    model = root / "0" / "models" / "m-1"
-    model.mkdir(parents=True)
-    (model / "meta.yaml").write_text("model_id: m-1\n")
-    (model / "metrics").mkdir()
-    (model / "metrics" / "m").write_text("1 2.0 3 other\n")
-    for step in (1, 2):
-        with store.transaction() as tx:
-            tx.add_metrics("a" * 32, [Metric("m", 0.5, NOW, step, "m-1", "my data", "d1")])
-    lines = (model / "metrics" / "m").read_text().splitlines()
-    assert lines == ["1 2.0 3 other"] + [f"{NOW} 0.5 {step} {'a' * 32} my%20data d1" for step in (1, 2)]
-    with pytest.raises(ResourceDoesNotExist), store.transaction() as tx:
-        tx.add_metrics("a" * 32, [Metric("m", 0.5, NOW, 3, "m-2")])
-    assert len(store.list_metric_history("a" * 32, "m")) == 2
 
 
 def test_one_dataset_in_two_experiments_is_an_input_of_each_once(store: FileStore, root: Path) -> None:

@@ -2,10 +2,10 @@
 
 from typing import List
 
-from trackd.api import changes, experiments, exports, health, histories, keys, metrics, runs
+from trackd.api import changes, experiments, exports, health, histories, keys, logged_models, metrics, runs
 from trackd.web.router import Route
 
-MODULES = (experiments, runs, metrics, histories, exports, keys, changes, health)
+MODULES = (experiments, runs, metrics, histories, exports, keys, changes, logged_models, health)
 
 
 def routes() -> List[Route]:

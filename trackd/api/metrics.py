@@ -29,6 +29,7 @@ def log_metric(
     point = fields.point(key, value, timestamp, step, model_id, dataset_name, dataset_digest)
     with ctx.store.transaction() as tx:
         rules.active_run(tx, run_id)
+        rules.find_measured_models(tx, [point])
         tx.add_metrics(run_id, [point])
     return {}
 

@@ -1,9 +1,10 @@
 """Rules that several resources share; all of them need stored state (wire-rules, "State rules")."""
 
+import json
 import time
 from typing import Dict, List, Sequence
 
-from trackd.entities import ACTIVE, RUN_NAME_TAG, Experiment, Param, RunInfo, Tag
+from trackd.entities import ACTIVE, RUN_NAME_TAG, Experiment, LoggedModelInfo, Metric, Param, RunInfo, Tag
 from trackd.errors import InvalidParameterValue, ResourceDoesNotExist
 from trackd.fields.kinds import is_id, shown
 from trackd.store.base import Reads, Transaction
@@ -83,3 +84,42 @@ def add_params(tx: Transaction, run_id: str, params: Sequence[Param]) -> None:
             )
     if new:
         tx.add_params(run_id, new)
+
+
+def no_logged_model(model_id: str) -> ResourceDoesNotExist:
+    """The error for a logged model that is not there."""
+    return ResourceDoesNotExist(f"There is no logged model with the id {shown(model_id)}.")
+
+
+def find_logged_model(store: Reads, model_id: str) -> LoggedModelInfo:
+    """The logged model, active or deleted (which may be written to, as in MLflow); 404 if there is none."""
+    found = store.get_logged_model_info(model_id) if is_id(model_id) else None
+    if found is None:
+        raise no_logged_model(model_id)
+    return found
+
+
+def find_measured_models(store: Reads, metrics: Sequence[Metric]) -> None:
+    """404 if a point belongs to a logged model that is not there."""
+    for model_id in sorted({metric[4] for metric in metrics if metric[4] is not None}):
+        find_logged_model(store, model_id)
+
+
+#: The tag of a logged model that lists the versions registered from it: a JSON list of objects with name and version.
+MODEL_VERSIONS_TAG = "mlflow.modelVersions"
+
+
+def add_model_version(tx: Transaction, model_id: str, name: str, version: str) -> None:
+    """Note on a logged model, which may be deleted, that a version of a registered model was made from it.
+
+    404 if there is no such logged model. What somebody else has put into the tag and is no list is replaced.
+    """
+    find_logged_model(tx, model_id)
+    try:
+        listed = json.loads(tx.get_logged_model_tags(model_id, [MODEL_VERSIONS_TAG]).get(MODEL_VERSIONS_TAG, "[]"))
+    except (ValueError, RecursionError):
+        listed = []
+    versions = listed if isinstance(listed, list) else []
+    one = {"name": name, "version": version}
+    if one not in versions:
+        tx.put_logged_model_tags(model_id, [Tag(MODEL_VERSIONS_TAG, json.dumps([*versions, one]))])

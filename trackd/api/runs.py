@@ -209,6 +209,7 @@ def log_batch(
         if params:
             rules.add_params(tx, run_id, params)
         if metrics:
+            rules.find_measured_models(tx, metrics)
             tx.add_metrics(run_id, metrics)
         if tags:
             rules.put_tags(tx, info, tags)

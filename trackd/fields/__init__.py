@@ -10,7 +10,7 @@ are in characters. Scalars may come as strings (queries, Java, R). What MLflow w
 """
 
 from operator import itemgetter
-from typing import Annotated, Any, Iterable, List, Optional, Sequence
+from typing import Annotated, Any, Iterable, List, NamedTuple, Optional, Sequence
 
 from trackd import entities
 from trackd.errors import InvalidParameterValue
@@ -28,8 +28,10 @@ from trackd.fields.kinds import (
     Integer,
     Items,
     Key,
+    ModelName,
     Range,
     Record,
+    RepeatedId,
     Text,
     Unique,
     Word,
@@ -134,6 +136,30 @@ _DATASET_INPUT = Record(
     tags=(Unique(Record(entities.Tag, key=Text(255), value=(Text(500), ""))), ()),
 )
 
+#: Values of logged models are texts without a limit in MLflow; this many characters fit a file of a folder.
+_LOGGED_VALUE, _OPTIONAL_TEXT = Text(1_000_000), Text(blank=None)
+_LOGGED_PARAM = Record(entities.Param, key=_KEY_FIELD, value=(_LOGGED_VALUE, ""))
+
+
+class LoggedModelOrder(NamedTuple):
+    """A key of an order of logged models, as the request has it."""
+
+    field_name: str
+    ascending: bool
+    dataset_name: Optional[str]
+    dataset_digest: Optional[str]
+
+
+class LoggedModelDataset(NamedTuple):
+    """A dataset that narrows a search of logged models, as the request has it."""
+
+    dataset_name: Optional[str]
+    dataset_digest: Optional[str]
+
+
+#: Keys of an order of logged models; each becomes a join.
+MAX_ORDERS = 16
+
 # The types of arguments. Those with Optional have None as their default in signatures.
 
 ExperimentId = Annotated[str, ExperimentNumber()]
@@ -181,6 +207,39 @@ ModelOutputs = Annotated[
     Sequence[entities.ModelOutput], Items(Record(entities.ModelOutput, model_id=Identifier(), step=(_STEP, 0)))
 ]
 ModelJson = Annotated[str, Text()]
+
+#: A logged model's id; not checked beyond being there, because an odd one is 404 like any that is not there.
+LoggedModelId = Annotated[str, Text()]
+#: The same, in the path and in the body.
+RepeatedModelId = Annotated[str, RepeatedId()]
+LoggedModelName = Annotated[Optional[str], ModelName(500, blank=None)]
+LoggedModelType = Annotated[str, Text(500)]
+SourceRunId = Annotated[str, Text(256)]
+LoggedModelStatus = Annotated[Optional[str], Choice(entities.MODEL_STATUS)]
+LoggedModelParams = Annotated[Sequence[entities.Param], Unique(_LOGGED_PARAM, noun="params")]
+NewLoggedModelTags = Annotated[Sequence[entities.Tag], Unique(_tags(_KEY_FIELD, _LOGGED_VALUE), noun="tags")]
+LoggedModelTags = Annotated[Sequence[entities.Tag], Items(_tags(_KEY_FIELD, _LOGGED_VALUE), noun="tags")]
+LoggedModelPageSize = Annotated[int, Integer(0, INT32[1])]
+LoggedModelOrders = Annotated[
+    Sequence[LoggedModelOrder],
+    Items(
+        Record(
+            LoggedModelOrder,
+            field_name=(Text(), ""),
+            ascending=(Flag(), True),
+            dataset_name=(_OPTIONAL_TEXT, None),
+            dataset_digest=(_OPTIONAL_TEXT, None),
+        ),
+        MAX_ORDERS,
+        "keys",
+    ),
+]
+LoggedModelDatasets = Annotated[
+    Sequence[LoggedModelDataset],
+    Items(Record(LoggedModelDataset, dataset_name=(_OPTIONAL_TEXT, None), dataset_digest=(_OPTIONAL_TEXT, None)), 1000),
+]
+ArtifactPath = Annotated[Optional[str], Text(blank=None)]
+AllowDeleted = Annotated[bool, Flag()]
 
 Filter = Annotated[str, Text()]
 OrderBy = Annotated[Sequence[str], Items(Text())]

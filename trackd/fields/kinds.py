@@ -52,6 +52,8 @@ class Field:
     repeated = False
     #: Other names under which the value may come.
     aliases: Tuple[str, ...] = ()
+    #: Stands in the path, and must stand in the body a second time.
+    in_body = False
 
     def read(self, value: Any, name: str) -> Any:
         """``value`` is as it came from JSON or from a query, never ``None``. ``None`` returned means unset."""
@@ -121,6 +123,22 @@ class Identifier(Text):
         if super().read(value, name) and not is_id(value):
             refuse(name, value, "an id: a letter or digit, then up to 255 letters, digits, '_' or '-'")
         return value or self.blank
+
+
+class RepeatedId(Text):
+    """An id of the path that the body must repeat, as MLflow wants it."""
+
+    in_body = True
+
+
+class ModelName(Text):
+    """A logged model's name, which may stand in a URI."""
+
+    def read(self, value: Any, name: str) -> Any:
+        read = super().read(value, name)
+        if read and set(read) & set("/:.%\"'"):
+            refuse(name, value, "a name without any of / : . % \" '")
+        return read
 
 
 def is_id(text: str) -> bool:

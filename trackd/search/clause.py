@@ -5,20 +5,23 @@ from typing import NamedTuple, Optional, Sequence, Tuple, Union
 #: Kinds of keys, as stores see them (aliases are resolved by ``schemas``).
 ATTRIBUTE, METRIC, PARAM, TAG, DATASET = "attribute", "metric", "param", "tag", "dataset"
 
-Value = Union[str, int, float, Tuple[str, ...], None]
+Value = Union[str, int, float, Tuple[Union[str, int], ...], None]
 
 
 class Comparison(NamedTuple):
     """``<kind>.<key> <operator> <value>``.
 
     ``operator`` is one of ``= != < <= > >= LIKE ILIKE IN "NOT IN" "IS NULL" "IS NOT NULL"``, upper case;
-    ``value`` is a string, a number, a tuple of strings for IN, ``None`` for IS NULL. ``key`` is canonical.
+    ``value`` is a string, a number, a tuple of strings or integers for IN, ``None`` for IS NULL. ``key`` is canonical.
+    ``datasets``, each a name and digest, narrow the metrics of logged models: only points on one of them count; an
+    empty ``key`` is any metric there.
     """
 
     kind: str
     key: str
     operator: str
     value: Value
+    datasets: Tuple[Tuple[str, str], ...] = ()
 
 
 class And(NamedTuple):
@@ -43,11 +46,20 @@ Clause = Union[Comparison, And, Or, Not]
 
 
 class Order(NamedTuple):
-    """One key of an order; ``kind`` is attribute, metric, param or tag."""
+    """One key of an order; ``kind`` is attribute, metric, param or tag.
+
+    The dataset's name and digest narrow a metric of logged models to the points on it, each by itself.
+    """
 
     kind: str
     key: str
     ascending: bool = True
+    dataset_name: Optional[str] = None
+    dataset_digest: Optional[str] = None
+
+    def identity(self) -> Tuple[Optional[str], ...]:
+        """What is sorted by, in whatever direction."""
+        return self.kind, self.key, self.dataset_name, self.dataset_digest
 
 
 class Cursor(NamedTuple):

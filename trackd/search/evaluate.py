@@ -7,6 +7,8 @@ This is the reference that ``store/sql/search.py`` must agree with (a property t
 * A metric that is NaN satisfies ``!=`` and nothing else. Infinities compare as numbers do.
 * Text compares by code point. In LIKE ``%`` stands for any text and ``_`` for one character; ILIKE ignores the case of
   A to Z, as MLflow's SQLite store does, and no other letters'.
+* A logged model has many points of a metric: a comparison is true where *any* of them satisfies it. An order takes the
+  latest point, by timestamp, step, and then the first run id.
 * A comparison of a dataset is true where *any* dataset of the run satisfies it; two may be true of different ones.
 * An order has values first, then NaN, then what is missing, in both directions; ``Schema.complete`` breaks ties.
 """
@@ -15,15 +17,15 @@ import math
 import operator
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, TypeVar, Union
 
-from trackd.entities import Experiment, Run
+from trackd.entities import Experiment, LoggedModel, Metric, Run
 from trackd.search.clause import ATTRIBUTE, DATASET, METRIC, PARAM, And, Clause, Comparison, Not, Or, Order, Value
 from trackd.search.schemas import ID, Schema
 
 #: The tag of a dataset input that holds its context.
 CONTEXT_TAG = "mlflow.data.context"
 
-Entity = Union[Run, Experiment]
-_E = TypeVar("_E", Run, Experiment)
+Entity = Union[Run, Experiment, LoggedModel]
+_E = TypeVar("_E", Run, Experiment, LoggedModel)
 
 _LOWER = {ord(letter): ord(letter.lower()) for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 
@@ -86,6 +88,8 @@ def matches(clause: Optional[Clause], entity: Entity) -> bool:
 def _compares(comparison: Comparison, entity: Entity) -> bool:
     if comparison.kind == DATASET:
         found: Sequence[Value] = _dataset_values(entity, comparison.key)
+    elif isinstance(entity, LoggedModel) and comparison.kind == METRIC:
+        found = [point.value for point in entity.metrics if _counts(point, comparison)]
     else:
         value = _value(entity, comparison.kind, comparison.key)
         found = () if value is None else (value,)
@@ -95,13 +99,36 @@ def _compares(comparison: Comparison, entity: Entity) -> bool:
     return any(compare(value, comparison.value) for value in found)
 
 
+def _counts(point: Metric, comparison: Comparison) -> bool:
+    """Whether a point of a logged model is of the metric, and on one of the datasets if there are any."""
+    on_dataset = not comparison.datasets or (point.dataset_name, point.dataset_digest) in comparison.datasets
+    return on_dataset and comparison.key in ("", point.key)
+
+
+def _latest(model: LoggedModel, order: Order) -> Value:
+    """The value of the point by which a logged model is sorted; ``None``: it has none."""
+    points = [
+        point
+        for point in model.metrics
+        if point.key == order.key
+        and order.dataset_name in (None, point.dataset_name)
+        and order.dataset_digest in (None, point.dataset_digest)
+    ]
+    # Of points at one moment of one run a folder may have several; the highest number of them.
+    points.sort(key=lambda point: -math.inf if math.isnan(point.value) else point.value, reverse=True)
+    points.sort(key=lambda point: math.isnan(point.value))
+    points.sort(key=lambda point: point.run_id or "")
+    points.sort(key=lambda point: (point.timestamp, point.step), reverse=True)
+    return points[0].value if points else None
+
+
 def _value(entity: Entity, kind: str, key: str) -> Value:
     """What the entity has under the key; ``None``: nothing."""
     if kind == ATTRIBUTE:
-        return getattr(entity.info if isinstance(entity, Run) else entity, key)
+        return getattr(entity if isinstance(entity, Experiment) else entity.info, key)
     if isinstance(entity, Run) and kind == METRIC:
         return next((metric.value for metric in entity.metrics if metric.key == key), None)
-    if isinstance(entity, Run) and kind == PARAM:
+    if not isinstance(entity, Experiment) and kind == PARAM:
         return next((param.value for param in entity.params if param.key == key), None)
     return next((tag.value for tag in entity.tags if tag.key == key), None)
 
@@ -122,8 +149,10 @@ def sort_key(entity: Entity, order: Sequence[Order], schema: Schema) -> Tuple[Un
     A metric has two: 0 and its value, or 1 (NaN) or 2 (missing) and ``None``. All else has its value or ``None``.
     """
     columns: List[Union[str, int, float, None]] = []
-    for kind, key, _ in order:
-        value: Any = _value(entity, kind, key)
+    for item in order:
+        kind, key = item[:2]
+        latest = isinstance(entity, LoggedModel) and kind == METRIC
+        value: Any = _latest(entity, item) if latest else _value(entity, kind, key)  # type: ignore[arg-type]
         if kind == METRIC:
             rank = 2 if value is None else int(math.isnan(value))
             columns += [rank, value if rank == 0 else None]

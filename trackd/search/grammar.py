@@ -21,7 +21,7 @@ several blanks within IS NOT NULL. Less: ``[key]``, ``metrics. key``, lists in l
 
 import codecs
 import re
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from trackd.errors import InvalidParameterValue
 from trackd.search.clause import And, Clause, Comparison, Not, Or, Order, Value
@@ -284,15 +284,17 @@ class _Parser:
 
     def _value(self, key: Key, operator: str) -> Value:
         token = self._token
+        if key.type == INTEGER and token.kind == "string" and self._schema.loose:
+            return int(self._id(self._next().text[1:-1], token))
         if key.type in (FLOAT, NUMBER, INTEGER):
             integer = token.kind == "number" and not set(token.text) & set(".eE")
             if token.kind != "number" or (key.type == INTEGER and not integer):
                 raise self._expected("a number" if key.type != INTEGER else "an integer")
             self._next()
             return _number(token.text, integer and key.type != FLOAT)
-        if token.kind != "string":
+        if token.kind != "string" and not (self._schema.loose and token.kind in ("number", "name")):
             raise self._expected("a string in quotes")
-        value = token.text[1:-1]
+        value = token.text[1:-1] if token.kind == "string" else token.text
         if key.type == ID:
             value = self._id(value, token)
         if operator in ("LIKE", "ILIKE") and (len(value) > MAX_PATTERN or "\0" in value):
@@ -300,15 +302,16 @@ class _Parser:
         self._next()
         return value
 
-    def _list(self, key: Key) -> Tuple[str, ...]:
+    def _list(self, key: Key) -> Tuple[Union[str, int], ...]:
         if self._token.text != "(":
             raise self._expected("( and a list of strings in quotes")
         self._next()
-        values: List[str] = []
+        values: List[Union[str, int]] = []
         while self._token.text != ")" or not values:
             start = self._token
             value = self._listed("a string in quotes" if not values else "a string in quotes or )")
-            values.append(self._id(value, start) if key.type == ID else value)
+            number = self._id(value, start) if key.type in (ID, INTEGER) else value
+            values.append(int(number) if key.type == INTEGER else number)
             if self._token.text not in (",", ")"):
                 raise self._expected(", or )")
             if self._token.text == ",":

@@ -9,7 +9,7 @@ import base64
 import binascii
 import json
 import math
-from typing import Any, Optional, Union
+from typing import Any, Mapping, Optional, Union
 
 from trackd.errors import InvalidParameterValue
 from trackd.search.clause import Cursor
@@ -21,25 +21,34 @@ MAX_AFTER = 100
 _INT64 = 2**63
 
 
-def encode(cursor: Cursor) -> str:
-    """The token of a cursor. Its offset is above 0; that of a first page has no token."""
-    content: dict = {"offset": cursor.offset}
+def encode(cursor: Cursor, bound: Optional[Mapping[str, Any]] = None) -> str:
+    """The token of a cursor. Its offset is above 0; that of a first page has no token.
+
+    ``bound``: what of the request the token holds, because it is good for the same request only (logged models).
+    """
+    content: dict = {**(bound or {}), "offset": cursor.offset}
     if cursor.after is not None:
         content["after"] = list(cursor.after)
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     return base64.b64encode(text.encode("utf-8")).decode("ascii")
 
 
-def decode(token: Optional[str]) -> Cursor:
+def decode(token: Optional[str], bound: Optional[Mapping[str, Any]] = None) -> Cursor:
     """The cursor of a token; an absent or empty one is the start. Anything that ``encode`` cannot have made is a 400.
 
-    Whether ``after`` fits the order of the request is seen by the store that uses it.
+    Whether ``after`` fits the order of the request is seen by the store that uses it. A token that is ``bound`` to
+    another request is a 400 as well.
     """
     if not token:
         return Cursor()
     content = _content(token)
-    if not isinstance(content, dict) or not set(content) <= {"offset", "after"}:
+    if not isinstance(content, dict) or not set(content) - set(bound or ()) <= {"offset", "after"}:
         raise _refused('it does not hold {"offset": n}')
+    for name, value in (bound or {}).items():
+        if content.get(name) != value:
+            raise InvalidParameterValue(
+                f"The page_token belongs to a search with another {name}. Send the same search, or none to start again."
+            )
     offset = content.get("offset")
     if type(offset) is not int or not 0 < offset < _INT64:
         raise _refused("its offset is not an integer above 0")

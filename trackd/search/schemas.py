@@ -62,6 +62,7 @@ class Schema(NamedTuple):
     ``default_order`` is used where none is given; ``ties`` follow a given order, each unless its key is in it.
     ``id`` is the attribute that no two entities share. ``any_case``: LIKE, ILIKE and IN may be written in lower case
     (NOT IN, IS NULL, AND, OR, NOT, ASC and DESC always may). ``repeats``: an order may name a key twice.
+    ``loose``: texts of one word need no quotes, and integers may have them.
     """
 
     entity: str
@@ -71,6 +72,7 @@ class Schema(NamedTuple):
     ties: Tuple[Order, ...]
     any_case: bool = True
     repeats: bool = False
+    loose: bool = False
 
     def kind(self, spelling: Optional[str]) -> Optional[Kind]:
         """The kind that is written ``spelling`` before the dot; the attributes where there is no dot (``None``)."""
@@ -96,8 +98,8 @@ class Schema(NamedTuple):
         result = []
         seen = set()
         for item in tuple(order or self.default_order) + self.ties:
-            if (item.kind, item.key) not in seen:
-                seen.add((item.kind, item.key))
+            if item.identity() not in seen:
+                seen.add(item.identity())
                 result.append(item)
             if (item.kind, item.key) == (ATTRIBUTE, self.id):
                 break
@@ -172,4 +174,39 @@ RUNS = Schema(
     id="run_id",
     default_order=(),
     ties=(Order(ATTRIBUTE, "start_time", False), Order(ATTRIBUTE, "run_id")),
+)
+
+_CREATED = ("creation_timestamp_ms", "creation_timestamp", "creation_time")
+_UPDATED = ("last_updated_timestamp_ms", "last_updated_timestamp")
+
+LOGGED_MODELS = Schema(
+    entity="a logged model",
+    kinds=(
+        Kind(
+            ATTRIBUTE,
+            ("attributes",),
+            (
+                _text("model_id", PATTERN + LIST),
+                _text("name", PATTERN + LIST),
+                _text("model_type", PATTERN + LIST),
+                Key("status", INTEGER, EQUALITY + LIST, ("status",), ("status",)),
+                _text("source_run_id", PATTERN + LIST),
+                Key("experiment_id", ID, EQUALITY + LIST, ("experiment_id",), ("experiment_id",)),
+                Key("creation_timestamp_ms", NUMBER, COMPARE, _CREATED, _CREATED),
+                Key("last_updated_timestamp_ms", NUMBER, COMPARE, _UPDATED, _UPDATED),
+                _text("lifecycle_stage", PATTERN + LIST),
+                _text("artifact_location", PATTERN + LIST),
+                _text("status_message", PATTERN + LIST),
+            ),
+        ),
+        # A model may have many points of a metric: a comparison is true where one of them satisfies it.
+        Kind(METRIC, ("metrics",), any_key=_any(FLOAT, COMPARE)),
+        Kind(PARAM, ("params",), any_key=Key("", TEXT, PATTERN + LIST, ())),
+        Kind(TAG, ("tags",), any_key=Key("", TEXT, PATTERN + LIST, ())),
+    ),
+    id="model_id",
+    default_order=(),
+    ties=(Order(ATTRIBUTE, "creation_timestamp_ms", False), Order(ATTRIBUTE, "model_id")),
+    repeats=True,
+    loose=True,
 )

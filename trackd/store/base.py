@@ -19,6 +19,8 @@ from typing import ContextManager, Dict, Iterable, List, Mapping, NamedTuple, Op
 from trackd.entities import (
     DatasetInput,
     Experiment,
+    LoggedModel,
+    LoggedModelInfo,
     Metric,
     ModelInput,
     ModelOutput,
@@ -141,6 +143,33 @@ class Reads:
         """Distinct (experiment id, dataset name, digest, context) of the inputs of these experiments' active runs."""
         raise NotImplementedError
 
+    def get_logged_model_info(self, model_id: str) -> Optional[LoggedModelInfo]:
+        """The logged model without what was logged to it, active or deleted."""
+        raise NotImplementedError
+
+    def get_logged_model(self, model_id: str) -> Optional[LoggedModel]:
+        """The whole logged model, active or deleted; params and tags in key order, points by key, time and step."""
+        raise NotImplementedError
+
+    def search_logged_models(
+        self,
+        experiment_ids: Sequence[str],
+        clause: Optional[Clause],
+        order: Sequence[Order],
+        limit: int,
+        cursor: Cursor = Cursor(),
+    ) -> Tuple[List[LoggedModel], Optional[Cursor]]:
+        """One page of whole logged models that are not deleted, and where the next page starts."""
+        raise NotImplementedError
+
+    def get_logged_model_params(self, model_id: str, keys: Iterable[str]) -> Dict[str, str]:
+        """The values of those of ``keys`` that are logged to the model."""
+        raise NotImplementedError
+
+    def get_logged_model_tags(self, model_id: str, keys: Iterable[str]) -> Dict[str, str]:
+        """The values of those of ``keys`` that are set on the model."""
+        raise NotImplementedError
+
 
 class Transaction(Reads):
     """What can be written. Reads see the writes of their own transaction."""
@@ -220,7 +249,11 @@ class Transaction(Reads):
         raise NotImplementedError
 
     def add_metrics(self, run_id: str, metrics: Sequence[Metric]) -> None:
-        """Add points, in this order. A point with ``model_id`` is kept on that logged model as well."""
+        """Add points, in this order. A point with ``model_id`` is kept on that logged model as well, which is there.
+
+        A point that the model has already is left as it is. MLflow's tables hold one point of a metric for each time
+        and step of a run on a model; another one there is ``BadRequest``.
+        """
         raise NotImplementedError
 
     def add_inputs(self, run_id: str, datasets: Sequence[DatasetInput], models: Sequence[ModelInput]) -> None:
@@ -229,6 +262,26 @@ class Transaction(Reads):
 
     def add_outputs(self, run_id: str, models: Sequence[ModelOutput]) -> None:
         """Add model outputs; one that the run has already is left as it is."""
+        raise NotImplementedError
+
+    def add_logged_model(self, info: LoggedModelInfo, params: Sequence[Param], tags: Sequence[Tag]) -> None:
+        """Add a logged model under a new id."""
+        raise NotImplementedError
+
+    def put_logged_model_info(self, info: LoggedModelInfo) -> None:
+        """Keep the changed status, lifecycle stage and time of a logged model."""
+        raise NotImplementedError
+
+    def add_logged_model_params(self, model_id: str, params: Sequence[Param]) -> None:
+        """Add params with new keys to a logged model (the caller has compared those that are there)."""
+        raise NotImplementedError
+
+    def put_logged_model_tags(self, model_id: str, tags: Sequence[Tag]) -> None:
+        """Set a logged model's tags; the last of equal keys wins."""
+        raise NotImplementedError
+
+    def drop_logged_model_tag(self, model_id: str, key: str) -> bool:
+        """Remove a logged model's tag; False if it was not there."""
         raise NotImplementedError
 
 

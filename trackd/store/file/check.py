@@ -10,12 +10,18 @@ from trackd.store.base import Problem
 from trackd.store.file import index as index_file
 from trackd.store.file import layout
 
-#: Columns in which the index must agree with the files, by table.
+#: Columns in which the index must agree with the files, by table; the first is the id of the run or logged model.
 _COMPARED = {
     "runs": "run_uuid, experiment_id, name, user_id, status, start_time, end_time, lifecycle_stage, artifact_uri",
     "params": "run_uuid, key, value",
     "tags": "run_uuid, key, value",
     "latest_metrics": "run_uuid, key, value, timestamp, step, is_nan",
+    "logged_models": "model_id, experiment_id, name, artifact_location, creation_timestamp_ms,"
+    " last_updated_timestamp_ms, status, lifecycle_stage, model_type, source_run_id, status_message",
+    "logged_model_params": "model_id, param_key, param_value",
+    "logged_model_tags": "model_id, tag_key, tag_value",
+    "logged_model_metrics": "model_id, metric_name, metric_value, metric_timestamp_ms, metric_step, run_id,"
+    " dataset_name, dataset_digest",
 }
 #: Differences that are listed per table; the rest is counted.
 _LISTED = 20
@@ -50,18 +56,20 @@ def compare_index(root: str, index_path: str, fresh_path: str) -> List[Problem]:
 def _differences(connection: sqlite3.Connection, root: str) -> List[Problem]:
     if connection.execute("SELECT count(*) FROM trackd_changes").fetchone()[0]:
         return []
-    connection.execute("CREATE TEMP TABLE changed (run_uuid TEXT PRIMARY KEY)")
+    connection.execute("CREATE TEMP TABLE changed (id TEXT PRIMARY KEY)")
     for one, other in (("main", "fresh"), ("fresh", "main")):
         connection.execute(
-            "INSERT OR IGNORE INTO changed SELECT DISTINCT substr(folder, instr(folder, '/') + 1) FROM"
+            "INSERT OR IGNORE INTO changed"
+            f" SELECT DISTINCT replace(substr(folder, instr(folder, '/') + 1), '{layout.MODELS}/', '') FROM"
             f" (SELECT folder, name, size, mtime FROM {one}.trackd_files EXCEPT"
             f" SELECT folder, name, size, mtime FROM {other}.trackd_files)"
         )
     problems = []
     for table, columns in _COMPARED.items():
+        id = columns.partition(",")[0]
         for one, other, what in (("main", "fresh", "is not in the files"), ("fresh", "main", "is not in the index")):
             rows = connection.execute(
-                f"SELECT {columns} FROM {one}.{table} WHERE run_uuid NOT IN (SELECT run_uuid FROM changed)"
+                f"SELECT {columns} FROM {one}.{table} WHERE {id} NOT IN (SELECT id FROM changed)"
                 f" EXCEPT SELECT {columns} FROM {other}.{table}"
             ).fetchall()
             problems += [Problem(f"{root}: {table}", f"{row} {what}") for row in rows[:_LISTED]]

@@ -89,6 +89,12 @@ def stat_files(path: str, kinds: Tuple[str, ...], report: Report) -> Stats:
 
 RUN_KINDS = (layout.PARAMS, layout.TAGS, layout.METRICS, layout.INPUTS, layout.OUTPUTS)
 EXPERIMENT_KINDS = (layout.TAGS, layout.DATASETS)
+MODEL_KINDS = (layout.PARAMS, layout.TAGS, layout.METRICS)
+
+
+def kinds_of(key: str) -> Tuple[str, ...]:
+    """What matters in a folder by its name in the index: of an experiment, a run, or a logged model."""
+    return (EXPERIMENT_KINDS, RUN_KINDS, MODEL_KINDS)[key.count("/")]
 
 
 def _stat_one(path: str, name: str, found: Stats, report: Report) -> None:
@@ -383,23 +389,28 @@ def _read_links(
     return datasets, models, outputs, ids
 
 
-def parse_points(data: bytes, key: str, path: str, report: Report) -> Tuple[List[Metric], bool]:
+def _run_point(key: str, fields: List[bytes]) -> Metric:
+    """The point of a run's line: ``timestamp value [step] [dataset name, digest] [model id]``, 2 to 6 fields."""
+    return Metric(key, float(fields[1]), int(fields[0]), int(fields[2]) if len(fields) > 2 else 0)
+
+
+def parse_points(
+    data: bytes, key: str, path: str, report: Report, read: Callable[[str, List[bytes]], Metric] = _run_point
+) -> Tuple[List[Metric], bool]:
     """The points in a metric file, in file order, and whether the last line is complete.
 
-    A line is ``timestamp value [step] [dataset name, digest] [model id]``: 2 to 6 fields. One that does not parse
-    is skipped and reported, and so is a last line without its end: it may still be growing.
+    ``read`` makes a point of the fields of a line, or raises ``ValueError`` or ``IndexError``: such a line is skipped
+    and reported, and so is a last line without its end: it may still be growing.
     """
     lines = data.split(b"\n")
     whole = lines.pop() == b""
     points = []
     for number, line in enumerate(lines, 1):
-        fields = line.split()
         try:
-            timestamp, value = int(fields[0]), float(fields[1])
-            step = int(fields[2]) if len(fields) > 2 else 0
-            if not (-(2**63) <= timestamp < 2**63 and -(2**63) <= step < 2**63):
+            point = read(key, line.split())
+            if not (-(2**63) <= point.timestamp < 2**63 and -(2**63) <= point.step < 2**63):
                 raise ValueError("out of range")
-            points.append(Metric(key, value, timestamp, step))
+            points.append(point)
         except (ValueError, IndexError):
             report(path, f"line {number} is not a metric line and was skipped: {line[:60]!r}")
     if not whole:
@@ -423,6 +434,17 @@ def read_latest(path: str, key: str, report: Report) -> Tuple[Optional[Metric], 
         report(path, "holds no point")
         return None, whole
     return max(points, key=rank), whole
+
+
+def read_points(
+    path: str, key: str, report: Report, read: Callable[[str, List[bytes]], Metric]
+) -> Tuple[List[Metric], bool]:
+    """All points of a metric file, as ``parse_points`` has them; none of one that cannot be read."""
+    try:
+        return parse_points(_read(path, LARGEST_METRIC), key, path, report, read)
+    except OSError as error:
+        report(path, f"cannot be read: {error.strerror}")
+        return [], True
 
 
 def read_history(path: str, key: str, size: int) -> Optional[List[Metric]]:

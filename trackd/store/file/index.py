@@ -5,7 +5,8 @@ It may be deleted whenever no server runs: nothing is lost but the time to read 
 * ``trackd_changes``: file changes that are committed but perhaps not yet on disk, one row per transaction.
 * ``trackd_files``: size and modification time of every file as the tables know it. A file that is found otherwise
   was written by somebody else and its run or experiment is read again.
-* ``trackd_folders``: every folder that was looked at, healthy or not. A run's is ``<experiment id>/<run id>``.
+* ``trackd_folders``: every folder that was looked at, healthy or not. A run's is ``<experiment id>/<run id>``, a logged
+  model's ``<experiment id>/models/<model id>``.
 * ``trackd_damaged``: folders in which something could not be read; each start reads and reports them again.
 * ``trackd_state``: the format, the root that this index belongs to, the highest experiment id ever used.
 """
@@ -24,7 +25,7 @@ from trackd.store.sql.schema import TABLES
 from trackd.store.sql.transaction import SqlTransaction
 
 #: Raised whenever the tables change: an index of another format is made anew.
-FORMAT = "4"
+FORMAT = "5"
 
 _TABLES = """
 CREATE TABLE trackd_changes (sequence INTEGER PRIMARY KEY, changes TEXT NOT NULL);
@@ -95,10 +96,12 @@ class Index(SqlTransaction):
     ``patient``: give others the moment that they need to write a file.
     """
 
+    keeps_every_point = True
+
     def __init__(self, connection: Connection, root: str, patient: bool = False) -> None:
         super().__init__(connection)
         self.root = root
-        self._patient = patient
+        self.patient = patient
 
     # -- where things lie ---------------------------------------------------------------------------------------------
 
@@ -119,8 +122,8 @@ class Index(SqlTransaction):
         known = self.connection.execute("SELECT 1 FROM trackd_folders WHERE folder = ?", (key,)).fetchone()
         return self.known_files(key) if known else None
 
-    def known_runs(self, experiment_id: str) -> Set[str]:
-        """The run folders of an experiment that were looked at."""
+    def known_members(self, experiment_id: str) -> Set[str]:
+        """The folders of runs and logged models of an experiment that were looked at."""
         rows = self.connection.execute(
             "SELECT folder FROM trackd_folders WHERE folder > ? AND folder < ?",
             (experiment_id + "/", experiment_id + "0"),
@@ -151,10 +154,11 @@ class Index(SqlTransaction):
         """Take a run or experiment out of the tables."""
         self.connection.execute("DELETE FROM trackd_folders WHERE folder = ?", (key,))
         self.connection.execute("DELETE FROM trackd_files WHERE folder = ?", (key,))
-        if "/" in key:
-            self._clear_run(key.partition("/")[2], ())
-        else:
-            self.clear_experiment(key)
+        experiment_id, slash, member = key.partition("/")
+        if not slash:
+            self.clear_experiment(experiment_id)
+        elif "/" not in member:
+            self._clear_run(member, ())
 
     def clear_experiment(self, experiment_id: str) -> None:
         """Remove the rows of an experiment, not those of its runs."""
@@ -213,12 +217,12 @@ class Index(SqlTransaction):
     def refresh_experiment(self, experiment_id: str, deleted: bool, report: Report) -> bool:
         """Read an experiment's own files again if they changed; whether they had."""
         path = f"{self.root}/{layout.experiment_folder(experiment_id, deleted)}"
-        report = self._noting_damage(experiment_id, report)
+        report = self.noting_damage(experiment_id, report)
         stats = folder.stat_files(path, folder.EXPERIMENT_KINDS, report)
         moved = self.experiment_path(experiment_id) != layout.experiment_folder(experiment_id, deleted)
         if not moved and experiment_id in self.known_experiments() and stats == self.known_files(experiment_id):
             return False
-        if self._patient and is_fresh(stats, self.known_files(experiment_id)):
+        if self.patient and is_fresh(stats, self.known_files(experiment_id)):
             if folder.read_experiment(path, experiment_id, deleted, {}, _silent) is None:
                 return False
         found = folder.read_experiment(path, experiment_id, deleted, stats, report) if layout.META in stats else None
@@ -232,18 +236,18 @@ class Index(SqlTransaction):
 
     def refresh_run(self, path: str, key: str, known: Optional[Stats], report: Report) -> bool:
         """Read a run's folder again if any of its files changed; whether one had. ``known`` is what the tables know."""
-        report = self._noting_damage(key, report)
+        report = self.noting_damage(key, report)
         stats = folder.stat_files(path, folder.RUN_KINDS, report)
         if known is not None and (stats == known or same_but_growing(stats, known)):
             return False
         experiment_id, _, run_id = key.partition("/")
-        if self._patient and is_fresh(stats, known or {}):
+        if self.patient and is_fresh(stats, known or {}):
             if folder.read_run(path, experiment_id, run_id, {}, {}, _silent) is None:
                 return False
         self.read_run(path, key, stats, known or {}, report)
         return True
 
-    def _noting_damage(self, key: str, report: Report) -> Report:
+    def noting_damage(self, key: str, report: Report) -> Report:
         """``report``, which also notes that the folder is damaged."""
 
         def note(where: str, what: str) -> None:
@@ -356,14 +360,26 @@ def list_experiments(root: str, report: Report) -> Iterator[Tuple[str, bool]]:
                 yield name, deleted
 
 
-def list_run_folders(path: str, report: Report) -> List[str]:
-    """Names of the run folders of an experiment."""
+def list_members(path: str, report: Report) -> List[str]:
+    """Names below an experiment's folder of its runs, and of its logged models (``models/<id>``)."""
     names = []
     for name in folder.list_folders(path, report):
-        if name in layout.NOT_RUNS:
+        if name == layout.MODELS:
+            names += _list_models(f"{path}/{name}", report)
+        elif name in layout.NOT_RUNS:
             continue
-        if layout.RUN_ID.fullmatch(name):
+        elif layout.RUN_ID.fullmatch(name):
             names.append(name)
         else:
             report(f"{path}/{name}", "is not a run: its name is not a run id")
+    return names
+
+
+def _list_models(path: str, report: Report) -> List[str]:
+    names = []
+    for name in folder.list_folders(path, report):
+        if layout.RUN_ID.fullmatch(name):
+            names.append(f"{layout.MODELS}/{name}")
+        else:
+            report(f"{path}/{name}", "is not a logged model: its name is not a model id")
     return names

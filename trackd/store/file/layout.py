@@ -5,7 +5,7 @@
     <root>/<experiment id>/meta.yaml  tags/<key>  datasets/<id>/meta.yaml
     <root>/<experiment id>/<run id>/meta.yaml  params/<key>  tags/<key>  metrics/<key>  artifacts/
     <root>/<experiment id>/<run id>/inputs/<id>/meta.yaml  outputs/<id>/meta.yaml
-    <root>/<experiment id>/models/<model id>/metrics/<key>
+    <root>/<experiment id>/models/<model id>/meta.yaml  params/<key>  tags/<key>  metrics/<key>  artifacts/
     <root>/.trash/<experiment id>/...            deleted experiments; deleted runs stay where they are
 
 MLflow takes every directory in the root for an experiment, so what is trackd's own are plain files in the root that

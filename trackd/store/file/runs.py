@@ -53,7 +53,7 @@ class RunFiles(ExperimentFiles):
     def drop_experiment(self, experiment_id: str) -> None:
         """See ``store.base``. Its folder goes as a whole, with what trackd does not know of (traces)."""
         # Should the folder refuse to go, what is in it is read again as well.
-        self.touched.update(f"{experiment_id}/{info.run_id}" for info in self.list_run_infos(experiment_id))
+        self.touched.update(self.known_members(experiment_id))
         self.drop(experiment_id)
         super().drop_experiment(experiment_id)
 

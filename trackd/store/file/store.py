@@ -23,6 +23,7 @@ from trackd.store.file.histories import Histories
 from trackd.store.file.index import Index
 from trackd.store.file.inputs import FileTransaction
 from trackd.store.file.lock import Lock
+from trackd.store.file.refresh import refresh_folder
 from trackd.store.file.reserve import Reserve
 from trackd.store.file.watch import Watch
 from trackd.store.sql.connect import Connection, Database, explain
@@ -302,10 +303,10 @@ class FileStore(SqlReads, Store):
             known = Index(connection, self.root).known_experiments()
         return {key: stages.get(key, ACTIVE) == DELETED for key in known}
 
-    def known_runs(self, experiment_id: str) -> Set[str]:
-        """The run folders of an experiment that were looked at."""
+    def known_members(self, experiment_id: str) -> Set[str]:
+        """The folders of runs and logged models of an experiment that were looked at."""
         with self.reading() as connection:
-            return Index(connection, self.root).known_runs(experiment_id)
+            return Index(connection, self.root).known_members(experiment_id)
 
     def known_files(self, key: str) -> Optional[folder.Stats]:
         """Size and time of a folder's files as the index knows them; ``None`` for a folder it does not know."""
@@ -342,14 +343,14 @@ class FileStore(SqlReads, Store):
         folders: Dict[str, List[str]] = {}
         for experiment_id, deleted in experiments.items():
             path = self.experiment_folder(experiment_id, deleted)
-            names = index_file.list_run_folders(path, self.report)
+            names = index_file.list_members(path, self.report)
             folders[experiment_id] = [f"{experiment_id}/{name}" for name in names]
         gone = set(self.experiments()) - set(experiments)
         self.refresh(gone | set(experiments))
         total = sum(map(len, folders.values()))
         done = 0
         for experiment_id, keys in folders.items():
-            known = self.known_runs(experiment_id)
+            known = self.known_members(experiment_id)
             self.refresh(known.difference(keys))
             suspects = self._suspects(keys, known)
             for start in range(0, len(suspects), _CHUNK):
@@ -359,7 +360,7 @@ class FileStore(SqlReads, Store):
                     self._progress(done, total)
 
     def _suspects(self, keys: List[str], known: Set[str]) -> List[str]:
-        """Those of these runs that are new, or whose ``meta.yaml`` is not as the index knows it."""
+        """Those of these runs and models that are new, or whose ``meta.yaml`` is not as the index knows it."""
         with self.reading() as connection:
             metas = dict(
                 connection.execute(
@@ -468,30 +469,3 @@ def _committed(connection: Connection) -> Iterator[None]:
         if isinstance(error, sqlite3.Error):
             raise explain(error) from error
         raise
-
-
-def refresh_folder(index: Index, key: str, report: folder.Report) -> bool:
-    """Read a folder again where it changed, or forget it if it is gone; whether it had changed."""
-    experiment_id, _, rest = key.partition("/")
-    if "/" in rest:  # a logged model: only the sizes of its metric files are known
-        path = f"{index.root}/{index.experiment_path(experiment_id)}/{rest}"
-        stats = folder.stat_files(path, (layout.METRICS,), report)
-        index.note_files(key, stats)
-        return True
-    if rest:
-        path = f"{index.root}/{index.experiment_path(experiment_id)}/{rest}"
-        if os.path.isdir(path):
-            return index.refresh_run(path, key, index.known_files_or_none(key), report)
-        index.forget_folder(key)
-        return True
-    for deleted in (False, True):
-        if os.path.isdir(f"{index.root}/{layout.experiment_folder(key, deleted)}"):
-            moved = index.refresh_experiment(key, deleted, report)
-            if moved:
-                for run in sorted(index.known_runs(key)):
-                    refresh_folder(index, run, report)
-            return moved
-    for run in index.known_runs(key):
-        index.forget_folder(run)
-    index.forget_folder(key)
-    return True

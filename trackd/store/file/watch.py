@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Dict, List, Tuple
 
 from trackd.errors import StorageFull, TrackdError
-from trackd.store.file import disk, folder
+from trackd.store.file import disk, folder, layout
 from trackd.store.file import index as index_file
 
 if TYPE_CHECKING:
@@ -38,8 +38,9 @@ MOST_DOUBTS = 10_000
 class Watch:
     """Two threads: one brings changes to the disk and forgets them, one looks for other people's writes.
 
-    Looking is cheap where nothing happens: the listing of the root, two ``stat`` per experiment, one per run
-    (``meta.yaml``, which MLflow rewrites when a run begins, ends or is deleted), each against what the last round saw.
+    Looking is cheap where nothing happens: the listing of the root, three ``stat`` per experiment, one per run or
+    logged model (``meta.yaml``, which MLflow rewrites when a run begins, ends or is deleted), each against what the
+    last round saw.
     All other files are looked at in turn, as many as the budget allows, those of running runs first. A store of some
     hundred runs is seen whole in every round.
     """
@@ -162,9 +163,11 @@ class Watch:
             if experiment_id not in known:
                 suspects.append(experiment_id)
             path = store.experiment_folder(experiment_id, deleted)
-            if self._changed(experiment_id, path, first=True):
-                on_disk = {f"{experiment_id}/{name}" for name in index_file.list_run_folders(path, self._doubt)}
-                suspects += sorted(on_disk ^ store.known_runs(experiment_id))
+            runs = self._changed(experiment_id, path, first=True)
+            models = self._changed(experiment_id + "/models", f"{path}/{layout.MODELS}", first=True)
+            if runs or models:
+                on_disk = {f"{experiment_id}/{name}" for name in index_file.list_members(path, self._doubt)}
+                suspects += sorted(on_disk ^ store.known_members(experiment_id))
             if self._changed(experiment_id + "/meta", f"{path}/meta.yaml", first=True):
                 suspects.append(experiment_id)
         return suspects
@@ -221,9 +224,8 @@ class Watch:
 
     def _differs(self, key: str) -> bool:
         """Whether the files of a folder differ from what the index knows; may err while a write is under way."""
-        kinds = folder.RUN_KINDS if "/" in key else folder.EXPERIMENT_KINDS
         known = self._store.known_files(key)
-        stats = folder.stat_files(self._path(key), kinds, self._doubt if known else _silent)
+        stats = folder.stat_files(self._path(key), folder.kinds_of(key), self._doubt if known else _silent)
         return known is None or (stats != known and not index_file.same_but_growing(stats, known))
 
     def _doubt(self, where: str, what: str) -> None:

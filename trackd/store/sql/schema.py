@@ -86,6 +86,50 @@ CREATE TABLE input_tags (
     value VARCHAR(500) NOT NULL,
     PRIMARY KEY (input_uuid, name)
 );
+CREATE TABLE logged_models (
+    model_id VARCHAR(36) NOT NULL PRIMARY KEY,
+    experiment_id INTEGER NOT NULL,
+    name VARCHAR(500) NOT NULL,
+    artifact_location VARCHAR(1000) NOT NULL,
+    creation_timestamp_ms BIGINT NOT NULL,
+    last_updated_timestamp_ms BIGINT NOT NULL,
+    status INTEGER NOT NULL,
+    lifecycle_stage VARCHAR(32) CHECK (lifecycle_stage IN ('active', 'deleted')),
+    model_type VARCHAR(500),
+    source_run_id VARCHAR(32),
+    status_message VARCHAR(1000)
+) WITHOUT ROWID;
+CREATE INDEX logged_models_of_experiment
+    ON logged_models (experiment_id, lifecycle_stage, creation_timestamp_ms DESC, model_id);
+-- Not by a unique key: in a folder a run may have several points of a metric at one moment, on different datasets.
+CREATE TABLE logged_model_metrics (
+    model_id VARCHAR(36) NOT NULL,
+    metric_name VARCHAR(500) NOT NULL,
+    metric_timestamp_ms BIGINT NOT NULL,
+    metric_step BIGINT NOT NULL,
+    metric_value FLOAT,
+    experiment_id INTEGER NOT NULL,
+    run_id VARCHAR(32) NOT NULL,
+    dataset_uuid VARCHAR(36),
+    dataset_name VARCHAR(500),
+    dataset_digest VARCHAR(36)
+);
+CREATE INDEX logged_model_metrics_of_model
+    ON logged_model_metrics (model_id, metric_name, metric_timestamp_ms, metric_step, run_id);
+CREATE TABLE logged_model_params (
+    model_id VARCHAR(36) NOT NULL,
+    experiment_id INTEGER NOT NULL,
+    param_key VARCHAR(255) NOT NULL,
+    param_value TEXT NOT NULL,
+    PRIMARY KEY (model_id, param_key)
+) WITHOUT ROWID;
+CREATE TABLE logged_model_tags (
+    model_id VARCHAR(36) NOT NULL,
+    experiment_id INTEGER NOT NULL,
+    tag_key VARCHAR(255) NOT NULL,
+    tag_value TEXT NOT NULL,
+    PRIMARY KEY (model_id, tag_key)
+) WITHOUT ROWID;
 """
 
 #: How ``inputs`` names the two ends of a row, as MLflow's SQL store writes them.

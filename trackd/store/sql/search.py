@@ -21,13 +21,14 @@ The shape of a statement::
 """
 
 import json
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from trackd.entities import ACTIVE_ONLY, ALL, DELETED_ONLY
 from trackd.errors import InvalidParameterValue
-from trackd.search.clause import ATTRIBUTE, DATASET, METRIC, PARAM, TAG, And, Clause, Comparison, Cursor, Not, Or, Order
+from trackd.search.clause import ATTRIBUTE, DATASET, METRIC, And, Clause, Comparison, Cursor, Not, Or, Order
 from trackd.search.evaluate import CONTEXT_TAG, lower
-from trackd.search.schemas import EXPERIMENTS, ID, RUNS, TEXT, Schema
+from trackd.search.schemas import ID, TEXT
+from trackd.store.sql.sources import EXPERIMENTS_SOURCE, INDEXED, LOGGED_MODELS_SOURCE, RUNS_SOURCE, Source
 
 #: Different metrics, params and tags in a filter and order together. SQLite joins 64 tables at most.
 MAX_JOINS = 60
@@ -61,53 +62,6 @@ class Statement(NamedTuple):
         return rows, Cursor(self.offset + self.limit, tuple(fetched[self.limit - 1][self.width :]))
 
 
-class _Source(NamedTuple):
-    """Where an entity lies: its table, the column of its id, the columns of an answer, those that are called otherwise
-    than their attributes, and the tables of its keys, which have the columns key, value and the id."""
-
-    schema: Schema
-    table: str
-    id: str
-    columns: Tuple[str, ...]
-    renamed: Mapping[str, str]
-    keys: Mapping[str, str]
-
-
-_RUNS = _Source(
-    RUNS,
-    "runs",
-    "run_uuid",
-    (
-        "r.run_uuid",
-        "CAST(r.experiment_id AS TEXT)",
-        "r.name",
-        "r.user_id",
-        "r.status",
-        "r.start_time",
-        "r.end_time",
-        "r.artifact_uri",
-        "r.lifecycle_stage",
-    ),
-    {"run_id": "run_uuid", "run_name": "name"},
-    {METRIC: "latest_metrics", PARAM: "params", TAG: "tags"},
-)
-_EXPERIMENTS = _Source(
-    EXPERIMENTS,
-    "experiments",
-    "experiment_id",
-    (
-        "CAST(r.experiment_id AS TEXT)",
-        "r.name",
-        "r.artifact_location",
-        "r.lifecycle_stage",
-        "r.creation_time",
-        "r.last_update_time",
-    ),
-    {},
-    {TAG: "experiment_tags"},
-)
-
-
 class _Column(NamedTuple):
     """A sort column. ``types`` are those of its values in a cursor; ``nullable`` ones may be missing, which is last.
 
@@ -135,11 +89,30 @@ def select_runs(
 
     :raises InvalidParameterValue: for a cursor that belongs to another order, and above ``MAX_JOINS``.
     """
+    return _statement(RUNS_SOURCE, *_in_experiments(experiment_ids), view_type, clause, order, limit, cursor)
+
+
+def select_logged_models(
+    experiment_ids: Sequence[str],
+    clause: Optional[Clause],
+    order: Sequence[Order],
+    limit: int,
+    cursor: Cursor = Cursor(),
+) -> Statement:
+    """The statement for a page of logged models that are not deleted; its rows are those of ``LoggedModelInfo``.
+
+    Otherwise as ``select_runs``.
+    """
+    among = _in_experiments(experiment_ids)
+    return _statement(LOGGED_MODELS_SOURCE, *among, ACTIVE_ONLY, clause, order, limit, cursor)
+
+
+def _in_experiments(experiment_ids: Sequence[str]) -> Tuple[str, List[Any]]:
+    """The condition that something belongs to one of these experiments, with its values."""
     ids = sorted({int(text) for text in experiment_ids if text.isdecimal() and len(text) < 19})
     if len(ids) == 1:
-        return _statement(_RUNS, "r.experiment_id = ?", ids, view_type, clause, order, limit, cursor)
-    where = "r.experiment_id IN (SELECT value FROM json_each(?))"
-    return _statement(_RUNS, where, [json.dumps(ids)], view_type, clause, order, limit, cursor)
+        return "r.experiment_id = ?", list(ids)
+    return "r.experiment_id IN (SELECT value FROM json_each(?))", [json.dumps(ids)]
 
 
 def select_experiments(
@@ -153,11 +126,11 @@ def select_experiments(
 
     Otherwise as ``select_runs``.
     """
-    return _statement(_EXPERIMENTS, "1", [], view_type, clause, order, limit, cursor)
+    return _statement(EXPERIMENTS_SOURCE, "1", [], view_type, clause, order, limit, cursor)
 
 
 def _statement(
-    source: _Source,
+    source: Source,
     among: str,
     among_parameters: Sequence[Any],
     view_type: str,
@@ -222,30 +195,44 @@ def _term(name: str, column: _Column) -> str:
 class _Where:
     """Makes a clause into a condition; collects the joins and bound values that it needs, in the order of the text."""
 
-    def __init__(self, source: _Source) -> None:
+    def __init__(self, source: Source) -> None:
         self.source = source
-        self._joined: Dict[Tuple[str, str], str] = {}
+        self._joined: Dict[Order, str] = {}
         self.parameters: List[Any] = []
 
-    def alias(self, kind: str, key: str) -> str:
+    def alias(self, item: Order) -> str:
         """The join of a metric, param or tag; one for all uses of the key."""
-        if (kind, key) not in self._joined and len(self._joined) == MAX_JOINS:
+        item = item._replace(ascending=True)
+        if item not in self._joined and len(self._joined) == MAX_JOINS:
             raise InvalidParameterValue(
                 f"Invalid search: filter and order_by name more than {MAX_JOINS} different metrics, params and tags."
             )
-        return self._joined.setdefault((kind, key), f"j{len(self._joined)}")
+        return self._joined.setdefault(item, f"j{len(self._joined)}")
 
     def joins(self) -> str:
         """All joins, with a placeholder each for the key."""
-        return "".join(
-            f" LEFT JOIN {self.source.keys[kind]} {alias}"
-            f" ON {alias}.{self.source.id} = r.{self.source.id} AND {alias}.key = ?"
-            for (kind, _), alias in self._joined.items()
+        return "".join([self._join(item, alias) for item, alias in self._joined.items()])
+
+    def _join(self, item: Order, alias: str) -> str:
+        keys, id = self.source.keys[item.kind], self.source.id
+        if not keys.latest:
+            return f" LEFT JOIN {keys.table} {alias} ON {alias}.{id} = r.{id} AND {alias}.{keys.key} = ?"
+        name = " AND dataset_name = ?" if item.dataset_name is not None else ""
+        digest = " AND dataset_digest = ?" if item.dataset_digest is not None else ""
+        # Read from the index of the table, from the last point on, up to the first that fits.
+        return (
+            f" LEFT JOIN {keys.table} {alias} ON {alias}.rowid = (SELECT rowid FROM {keys.table}"
+            f" WHERE {id} = r.{id} AND {keys.key} = ?{name}{digest} ORDER BY {keys.latest} LIMIT 1)"
         )
 
     def join_keys(self) -> List[Any]:
         """The values of these placeholders."""
-        return [key for _, key in self._joined]
+        return [
+            value
+            for item in self._joined
+            for value in (item.key, item.dataset_name, item.dataset_digest)
+            if value is not None
+        ]
 
     def text(self, clause: Clause, wanted: bool = True) -> str:
         """The condition that the clause is true, or that it is not."""
@@ -258,21 +245,41 @@ class _Where:
         return self._comparison(clause, wanted)
 
     def _comparison(self, comparison: Comparison, wanted: bool) -> str:
-        kind, key, operator, value = comparison
+        kind, key, operator, value = comparison[:4]
+        if kind == METRIC and self.source.keys[METRIC].latest:
+            return self._any_point(comparison, wanted)
         if kind == DATASET:
             return f"r.{self.source.id} {'IN' if wanted else 'NOT IN'} {self._runs_with_dataset(comparison)}"
         if kind == ATTRIBUTE:
             condition = self._compare(self._attribute(key), operator, value)
             return condition if wanted else f"({condition}) IS NOT TRUE"
-        alias = self.alias(kind, key)
+        alias, keys = self.alias(Order(kind, key)), self.source.keys[kind]
         if operator in ("IS NULL", "IS NOT NULL"):
             missing = (operator == "IS NULL") == wanted
-            return f"{alias}.key IS {'' if missing else 'NOT '}NULL"
-        condition = self._compare(f"{alias}.value", operator, value)
+            return f"{alias}.{keys.key} IS {'' if missing else 'NOT '}NULL"
+        condition = self._compare(f"{alias}.{keys.value}", operator, value)
         if kind == METRIC:
             # NaN is kept as 0 and a flag; it differs from every number and compares with none.
             condition += f" OR {alias}.is_nan" if operator == "!=" else f" AND NOT {alias}.is_nan"
         return f"({condition}) IS {'' if wanted else 'NOT '}TRUE"
+
+    def _any_point(self, comparison: Comparison, wanted: bool) -> str:
+        """Whether any point of a metric satisfies it. NaN is NULL here (or 0, where MLflow wrote it)."""
+        keys, id = self.source.keys[METRIC], self.source.id
+        conditions = [f"m.{id} = r.{id}"]
+        if comparison.key:
+            conditions.append(f"m.{keys.key} = ?")
+            self.parameters.append(comparison.key)
+        if comparison.operator != "IS NOT NULL":
+            condition = self._compare(f"m.{keys.value}", comparison.operator, comparison.value)
+            conditions.append(f"({condition} OR m.{keys.value} IS NULL)" if comparison.operator == "!=" else condition)
+        if comparison.datasets:
+            conditions.append(
+                "EXISTS (SELECT 1 FROM json_each(?) d WHERE m.dataset_name = json_extract(d.value, '$[0]')"
+                " AND m.dataset_digest = json_extract(d.value, '$[1]'))"
+            )
+            self.parameters.append(json.dumps(comparison.datasets))
+        return f"{'' if wanted else 'NOT '}EXISTS (SELECT 1 FROM {keys.table} m WHERE {' AND '.join(conditions)})"
 
     def _attribute(self, name: str) -> str:
         column = f"r.{self.source.renamed.get(name, name)}"
@@ -325,10 +332,14 @@ def _columns(where: _Where, order: Order) -> List[_Column]:
         name, value_type = order.key, source.schema.attribute_type(order.key)
         column = f"r.{source.renamed.get(name, name)}"
         types: Tuple[type, ...] = (str,) if value_type == TEXT else (int, float)
-        return [_Column(column, order.ascending, name != source.schema.id, types, column == "r.start_time")]
-    alias = where.alias(order.kind, order.key)
+        return [_Column(column, order.ascending, name != source.schema.id, types, column in INDEXED)]
+    alias, keys = where.alias(order), source.keys[order.kind]
     if order.kind != METRIC:
-        return [_Column(f"{alias}.value", order.ascending, True, (str,))]
+        return [_Column(f"{alias}.{keys.value}", order.ascending, True, (str,))]
+    if keys.latest:
+        value = f"{alias}.{keys.value}"
+        rank = f"CASE WHEN {value} IS NOT NULL THEN 0 WHEN {alias}.{keys.key} IS NOT NULL THEN 1 ELSE 2 END"
+        return [_Column(rank, True, False, (int,)), _Column(value, order.ascending, True, (int, float))]
     rank = f"CASE WHEN {alias}.is_nan THEN 1 WHEN {alias}.value IS NULL THEN 2 ELSE 0 END"
     value = f"CASE WHEN NOT {alias}.is_nan THEN {alias}.value END"
     return [_Column(rank, True, False, (int,)), _Column(value, order.ascending, True, (int, float))]

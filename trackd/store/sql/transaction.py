@@ -7,18 +7,19 @@ from trackd.store.base import Reads, Transaction
 from trackd.store.sql.connect import Connection
 from trackd.store.sql.inputs import InputReads
 from trackd.store.sql.keys import KeyReads
+from trackd.store.sql.logged_models import LoggedModelReads, LoggedModelWrites
 from trackd.store.sql.metrics import MetricWrites
 from trackd.store.sql.moves import MoveWrites
 from trackd.store.sql.runs import RunReads
 from trackd.store.sql.tables import ALL, Tables
 
 
-class SqlReads(RunReads, InputReads, KeyReads, Reads):
+class SqlReads(RunReads, InputReads, KeyReads, LoggedModelReads, Reads):
     """Every question that the tables answer, for a store or a transaction."""
 
 
-class SqlTransaction(MoveWrites, MetricWrites, SqlReads, Transaction):
-    """A transaction on the writer's ``connection``, for a database that has these ``tables``."""
+class SqlTransaction(MoveWrites, MetricWrites, LoggedModelWrites, SqlReads, Transaction):
+    """A transaction on the writer's ``connection``."""
 
     def __init__(self, connection: Connection, tables: Tables = ALL) -> None:
         self.connection = connection
