@@ -33,7 +33,7 @@ LAYERS: Tuple[Tuple[str, ...], ...] = (
     ("trackd.serving",),
     ("trackd.app",),
     ("trackd.api",),
-    ("trackd.garbage", "trackd.transfer"),
+    ("trackd.garbage", "trackd.transfer", "trackd.silence"),
     ("trackd.store", "trackd.artifacts"),
     ("trackd.store.file",),
     ("trackd.store.sql", "trackd.artifacts.local", "trackd.artifacts.s3"),

@@ -9,13 +9,14 @@ import errno
 import json
 import logging
 import sys
-from typing import Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
 from trackd import api, wire
 from trackd.api.context import Context
 from trackd.binding import Binding
 from trackd.config import Config
 from trackd.errors import MethodNotAllowed, PermissionDenied, StorageFull, TemporarilyUnavailable, TrackdError
+from trackd.silence import Silence
 from trackd.store.base import Store
 from trackd.web.guard import Guard
 from trackd.web.message import Request, Response
@@ -37,6 +38,8 @@ class App:
 
     def __init__(self, store: Store, config: Config) -> None:
         self._store = store
+        #: Told of each write to a run, where runs that fall silent are marked.
+        self.silence: Optional[Silence] = Silence(store, config.fail_silent_runs) if config.fail_silent_runs else None
         self._config = config
         self._router = Router(routes(), config.static_prefix)
         self._bindings: Dict[Route, Binding] = {each: Binding(each) for each in self._router.routes if not each.stream}
@@ -67,12 +70,26 @@ class App:
             if route.stream:
                 reply = route.function(context, **path)
             else:
-                reply = route.function(context, *self._bindings[route].arguments(request, path))
+                arguments = self._bindings[route].arguments(request, path)
+                reply = route.function(context, *arguments)
+            if self.silence is not None:
+                self._hear(self.silence, request, route, [] if route.stream else arguments)
             return reply if type(reply) is Response else Response(200, wire.encode(reply))
         except TrackdError as error:
             return _refusal(error)
         except Exception as error:
             return _failure(error, request)
+
+
+    def _hear(self, silence: Silence, request: Request, route: Route, arguments: List[Any]) -> None:
+        """Note that a request has written to a run."""
+        if request.method == "PUT":
+            silence.uploaded(request)
+        elif request.method in ("POST", "PATCH"):
+            code = route.function.__code__
+            names = code.co_varnames[1 : code.co_argcount]
+            if "run_id" in names and arguments:
+                silence.heard(str(arguments[names.index("run_id")]))
 
 
 def _refusal(error: TrackdError) -> Response:

@@ -266,6 +266,11 @@ SETTINGS: Tuple[Setting, ...] = (
         "VERSION", "What /version answers, for clients that insist on their own version.",
     ),
     Setting(
+        "fail_silent_runs", "Server", ("--fail-silent-runs",), "TRACKD_FAIL_SILENT_RUNS", 0, whole(0, LONGEST_TIMEOUT),
+        "SECONDS", "Mark a run FAILED that is RUNNING although nothing was written to it for so long and the server "
+        "was up all the time; 0 marks none. For scripts that were killed.",
+    ),
+    Setting(
         "verbose", "Server", ("--verbose",), "TRACKD_VERBOSE", False, boolean,
         "", "Log every request with its status and time, and connections that end early.",
     ),
@@ -369,6 +374,7 @@ class Config:
     disable_security_middleware: bool
     mlflow_version: str
     verbose: bool
+    fail_silent_runs: int
     gunicorn_opts: Optional[str]
 
     def __init__(self, **values: Any) -> None:

@@ -89,13 +89,26 @@ def serve(config: Config, say: Say, progress: Progress) -> None:
                 # some (an exception and its frames): a few MB of them may wait.
                 gc.freeze()
                 gc.set_threshold(10_000, 20, 50)
-                with signals.serving(server):
+                with signals.serving(server), _marking(app):
                     server.serve_forever()
         finally:
             # Closes the port if serving never began; else this has been done.
             server.shutdown(0.0)
     except Stopped:
         say(["stopped before serving began"])
+
+
+@contextmanager
+def _marking(app: App) -> Iterator[None]:
+    """Mark silent runs meanwhile, where that is asked for."""
+    if app.silence is None:
+        yield
+        return
+    app.silence.start()
+    try:
+        yield
+    finally:
+        app.silence.stop()
 
 
 def _listen(config: Config, app: Callable[[], App]) -> Server:

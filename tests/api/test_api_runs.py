@@ -429,3 +429,30 @@ def test_artifacts_lie_below_the_configured_root(store: Store) -> None:
     experiment = client.ok("experiments/create", name="a", artifact_location="s3://b/p/?q=2")["experiment_id"]
     run = client.run(experiment)
     assert client.get_run(run)["info"]["artifact_uri"] == f"s3://b/p/{run}/artifacts?q=2"
+
+
+CREATE_AS = "/api/trackd/runs/create"
+
+
+def test_a_run_is_created_under_the_id_that_it_has_elsewhere(client: Client) -> None:
+    run_id = "0123456789abcdef" * 2
+    body = {
+        "run_id": run_id, "experiment_id": "0", "run_name": "n", "start_time": 5, "user_id": "u",
+        "tags": [{"key": "a", "value": "1"}],
+    }
+    first = client.post(CREATE_AS, body).json
+    assert first["created"] is True and first["run"]["info"]["artifact_uri"].endswith(f"/{run_id}/artifacts")
+    client.ok("runs/log-parameter", run_id=run_id, key="p", value="1")
+    again = client.post(CREATE_AS, dict(body, run_name="other", tags=[])).json
+    assert again["created"] is False and again["run"]["info"]["run_name"] == "n"
+    found = client.get_run(run_id)
+    assert found["info"] == again["run"]["info"] and pairs(found["data"]["params"]) == {"p": "1"}
+    assert pairs(found["data"]["tags"]) == {"a": "1", "mlflow.runName": "n"}
+    assert (found["info"]["start_time"], found["info"]["user_id"]) == (5, "u")
+
+
+def test_an_id_that_no_run_can_have_is_refused(client: Client) -> None:
+    for run_id in ("tags", "../" + "0" * 29, "0" * 31, "0" * 33, "A" * 32, "", None, 7):
+        reply = client.post(CREATE_AS, {"run_id": run_id, "experiment_id": "0"})
+        assert (reply.status, reply.error) == (400, "INVALID_PARAMETER_VALUE"), run_id
+    assert client.post(CREATE_AS, {"run_id": "0" * 32, "experiment_id": "77"}).status == 404

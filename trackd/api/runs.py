@@ -2,7 +2,7 @@
 
 import json
 import os
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional, Sequence
 
 from trackd import fields, garbage, wire
 from trackd.api import locations, names, rules
@@ -12,6 +12,7 @@ from trackd.errors import InvalidParameterValue, ResourceDoesNotExist
 from trackd.fields.kinds import is_id, shown
 from trackd.search import paging, schemas
 from trackd.search.grammar import parse_filter, parse_order_by
+from trackd.store.base import Transaction
 from trackd.web.router import route
 
 #: Where clients of MLflow 1 and 2 keep a JSON list of the models of a run.
@@ -37,6 +38,33 @@ def create(
     tags: fields.NewRunTags = (),
 ) -> Dict[str, Any]:
     """Create a run in an active experiment. Without a name it gets two words and a number."""
+    with ctx.store.transaction() as tx:
+        made = _add(tx, new_run_id(), experiment_id, user_id, run_name, start_time or 0, tags)
+    return {"run": wire.run(made, outputs=False)}
+
+
+@route("POST", "/api/trackd/runs/create")
+def create_as(
+    ctx: Context,
+    run_id: fields.NewRunId,
+    experiment_id: fields.ExperimentId,
+    user_id: fields.UserId = "",
+    run_name: fields.RunName = None,
+    start_time: fields.Time = 0,
+    tags: fields.NewRunTags = (),
+) -> Dict[str, Any]:
+    """Create a run under the id that it got elsewhere. One that is there already is left as it is and answered."""
+    with ctx.store.transaction() as tx:
+        found = tx.get_run(run_id)
+        made = found or _add(tx, run_id, experiment_id, user_id, run_name, start_time or 0, tags)
+    return {"run": wire.run(made, outputs=False), "created": found is None}
+
+
+def _add(
+    tx: Transaction, run_id: str, experiment_id: str, user_id: str, run_name: Optional[str], start_time: int,
+    tags: Sequence[Tag],
+) -> Run:
+    """A new run in an active experiment; its name and the tag that says it a second time are the same."""
     tagged = next((value for key, value in tags if key == RUN_NAME_TAG), "")
     if run_name and tagged and run_name != tagged:
         raise InvalidParameterValue(
@@ -46,22 +74,11 @@ def create(
     name = run_name or tagged or names.generate()
     tags = [tag for tag in tags if tag.key != RUN_NAME_TAG]
     tags.append(Tag(RUN_NAME_TAG, name))
-    run_id = new_run_id()
-    with ctx.store.transaction() as tx:
-        experiment = rules.active_experiment(tx, experiment_id)
-        info = RunInfo(
-            run_id,
-            experiment_id,
-            name,
-            user_id,
-            "RUNNING",
-            start_time,
-            None,
-            locations.join(experiment.artifact_location, run_id, "artifacts"),
-            ACTIVE,
-        )
-        tx.add_run(info, tags)
-    return {"run": wire.run(Run(info, tags=sorted(tags)), outputs=False)}
+    experiment = rules.active_experiment(tx, experiment_id)
+    location = locations.join(experiment.artifact_location, run_id, "artifacts")
+    info = RunInfo(run_id, experiment_id, name, user_id, "RUNNING", start_time, None, location, ACTIVE)
+    tx.add_run(info, tags)
+    return Run(info, tags=sorted(tags))
 
 
 @route("GET", "/api/2.0/mlflow/runs/get")

@@ -24,6 +24,7 @@ from trackd.fields.kinds import (
     ExperimentNumber,
     Field,
     Flag,
+    HexId,
     Identifier,
     Integer,
     Items,
@@ -177,6 +178,8 @@ RunId = Annotated[str, Text()]
 RunIdOrUuid = Annotated[str, Text(aliases=("run_uuid",))]
 #: The same, where MLflow answers 400 to one of the wrong form.
 CheckedRunId = Annotated[str, Identifier()]
+#: The id of a run that was made elsewhere: 32 hex digits, as all are made. (What lies beside runs has other names.)
+NewRunId = Annotated[str, HexId()]
 RunIds = Annotated[Sequence[str], Items(Text(), 100, "run ids")]
 RunName = Annotated[Optional[str], Text(blank=None)]
 RunStatus = Annotated[Optional[str], Choice(entities.RUN_STATUS)]

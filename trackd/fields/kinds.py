@@ -141,6 +141,16 @@ class ModelName(Text):
         return read
 
 
+class HexId(Text):
+    """An id of the form that MLflow gives to runs: 32 hex digits in lower case."""
+
+    def read(self, value: Any, name: str) -> Any:
+        text = super().read(value, name)
+        if not re.fullmatch("[0-9a-f]{32}", text):
+            refuse(name, value, "32 hex digits in lower case, as MLflow makes ids of runs")
+        return text
+
+
 def is_id(text: str) -> bool:
     """Whether the text has the form of a run's or model's id. Nothing of another form is ever stored under an id."""
     return _ID.fullmatch(text) is not None
