@@ -142,6 +142,113 @@ def _(client: Client) -> None:
     assert (reply.status, reply.error) == (404, "RESOURCE_DOES_NOT_EXIST")
 
 
+def new_model(client: Client, **fields: Any) -> str:
+    """The id of a new logged model."""
+    return str(client.ok("logged-models", experiment_id="0", **fields)["model"]["info"]["model_id"])
+
+
+def change(client: Client, method: str, path: str, body: Any = None) -> Any:
+    """The reply to a PATCH or DELETE below ``logged-models``."""
+    return client.send(method, "logged-models/" + path, json.dumps(body or {}).encode())
+
+
+def in_a_database(client: Client) -> bool:
+    """Whether logged models are in MLflow's tables, which hold less than its folders."""
+    return bool(client.get("/api/3.0/mlflow/server-info").json["store_type"] == "SqlStore")
+
+
+@row("Params and tags of logged models with a key that is empty, too long or climbs")
+def _(client: Client) -> None:
+    model = new_model(client)
+    for key in ("", "k" * 251, "../x"):
+        for field in ("params", "tags"):
+            refused(client, "logged-models", {"experiment_id": "0", field: [{"key": key, "value": "1"}]})
+        refused(client, f"logged-models/{model}/params", {"model_id": model, "params": [{"key": key}]})
+        assert change(client, "PATCH", f"{model}/tags", {"tags": [{"key": key}]}).status == 400
+
+
+@row("A logged model's name or type above 500 characters, a value above 1,000,000")
+def _(client: Client) -> None:
+    for field in ("name", "model_type"):
+        refused(client, "logged-models", {"experiment_id": "0", field: "x" * 501})
+        assert client.ok("logged-models", experiment_id="0", **{field: "x" * 500})
+    refused(client, "logged-models", {"experiment_id": "0", "params": [{"key": "k", "value": "x" * 1_000_001}]})
+
+
+@row("A logged model's id in the body that is not the one in the path")
+def _(client: Client) -> None:
+    one, other = new_model(client), new_model(client)
+    refused(client, f"logged-models/{one}/params", {"model_id": other, "params": []})
+    reply = change(client, "PATCH", one, {"model_id": other, "status": 2})
+    assert (reply.status, reply.error) == (400, "INVALID_PARAMETER_VALUE")
+
+
+@row("`allow_deleted` that is neither true nor false")
+def _(client: Client) -> None:
+    model = new_model(client)
+    for word, status in (("yes", 400), ("1", 400), ("TRUE", 200), ("false", 200)):
+        assert client.get(f"logged-models/{model}", {"allow_deleted": word}).status == status
+
+
+@row("Filters of logged models by a status that is no number, or by `metadata`")
+def _(client: Client) -> None:
+    for text in ("status = 'READY'", "status LIKE '1'", "metadata = 'x'", "tags = 'x'"):
+        refused(client, "logged-models/search", {"experiment_ids": ["0"], "filter": text})
+
+
+@row("logged-models/search with a negative `max_results`")
+def _(client: Client) -> None:
+    refused(client, "logged-models/search", {"experiment_ids": ["0"], "max_results": -1})
+
+
+@row("Filters of logged models by an unknown attribute, or by text in the place of a number")
+def _(client: Client) -> None:
+    for text in ("bogus = 'x'", "metrics.acc > '0.5'", "metrics.acc > abc", "creation_time > '0'"):
+        refused(client, "logged-models/search", {"experiment_ids": ["0"], "filter": text})
+
+
+@row("Logged models ordered by `tags`; a page token of theirs that is none")
+def _(client: Client) -> None:
+    refused(client, "logged-models/search", {"experiment_ids": ["0"], "order_by": [{"field_name": "tags"}]})
+    refused(client, "logged-models/search", {"experiment_ids": ["0"], "page_token": "rubbish"})
+
+
+@row("Logging a logged model's param again with the same value")
+def _(client: Client) -> None:
+    model = new_model(client)
+    for value, status in (("1", 200), ("1", 200), ("2", 400)):
+        body = {"model_id": model, "params": [{"key": "p", "value": value}]}
+        assert client.post(f"logged-models/{model}/params", body).status == status
+
+
+@row("A string in double quotes in a filter of logged models")
+def _(client: Client) -> None:
+    new_model(client, name="mod")
+    assert len(client.ok("logged-models/search", experiment_ids=["0"], filter='name = "mod"')["models"]) == 1
+
+
+@row("Deleting a logged model's tag with a slash in its key")
+def _(client: Client) -> None:
+    model = new_model(client, tags=[{"key": "a/b", "value": "1"}])
+    assert [change(client, "DELETE", f"{model}/tags/a/b").status for _ in range(2)] == [200, 404]
+
+
+@row("Two points of a logged model's metric at one time and step of a run")
+def _(client: Client) -> None:
+    body = point(client, model_id=new_model(client))
+    client.ok("runs/log-metric", **body)
+    reply = client.post("runs/log-metric", {**body, "value": 2.0})
+    assert (reply.status, reply.error) == ((400, "BAD_REQUEST") if in_a_database(client) else (200, ""))
+
+
+@row("NaN among a logged model's metrics")
+def _(client: Client) -> None:
+    model = new_model(client)
+    client.ok("runs/log-metric", **point(client, value="NaN", model_id=model))
+    (kept,) = client.get(f"logged-models/{model}").json["model"]["data"]["metrics"]
+    assert kept["value"] == (0.0 if in_a_database(client) else "NaN")
+
+
 @row("Equal tag keys in experiments/create")
 def _(client: Client) -> None:
     refused(client, "experiments/create", {"name": "a", "tags": [{"key": "k"}, {"key": "k"}]}, error="BAD_REQUEST")

@@ -50,7 +50,7 @@ NOT_KEPT_WRONGLY: Sequence[Deliberate] = (
     ),
     refused(
         "A number of a status or view type that does not exist, `true` for one",
-        "search by an unknown view number",
+        "search by an unknown view number", "finalize to a status of no number",
         *each("runs/update", "status", "true"), *each("runs/search", "run_view_type", "true", "{}"),
     ),
     refused(
@@ -84,7 +84,31 @@ NOT_KEPT_WRONGLY: Sequence[Deliberate] = (
     ),
     Deliberate(
         "A metric point of a logged model that is not there",
-        404, "RESOURCE_DOES_NOT_EXIST", ["log with a dataset and no such model", "a batch that fails late"],
+        404, "RESOURCE_DOES_NOT_EXIST",
+        ["log with a dataset and no such model", "a batch that fails late", "a point of a model that is not there"],
+    ),
+    refused(
+        "Params and tags of logged models with a key that is empty, too long or climbs",
+        "a model with a param without a key", "a model with a param key that climbs",
+        "a model with a tag key that climbs", "set a tag of a model without a key",
+    ),
+    refused(
+        "A logged model's name or type above 500 characters, a value above 1,000,000", "a model with a long name",
+    ),
+    refused(
+        "A logged model's id in the body that is not the one in the path",
+        "finalize another model than that of the path", "log params of another model than that of the path",
+    ),
+    refused(
+        "`allow_deleted` that is neither true nor false", "get a deleted model if that is allowed by a word",
+    ),
+    refused(
+        "Filters of logged models by a status that is no number, or by `metadata`",
+        "models where status = 'READY'", "models where status LIKE '1'", "models where metadata = 'x'",
+        "models where tags = 'x'",
+    ),
+    refused(
+        "logged-models/search with a negative `max_results`", "a page of models of less than none",
     ),
     Deliberate(
         "Equal tag keys in experiments/create",
@@ -126,6 +150,15 @@ NEVER_A_SERVER_ERROR: Sequence[Deliberate] = (
     ),
     refused("get-history-bulk with a limit that is no number", "bulk with a limit that is text"),
     refused("runs/search ordered twice by one key", "runs ordered twice by one key"),
+    refused(
+        "Filters of logged models by an unknown attribute, or by text in the place of a number",
+        "models where bogus = 'x'", "models where metrics.acc > '0.5'", "models where metrics.acc > abc",
+        "models where creation_time > '0'",
+    ),
+    refused(
+        "Logged models ordered by `tags`; a page token of theirs that is none",
+        "models ordered by [{'field_name': 'tags'}]", "a rubbish token of models",
+    ),
 )
 
 ACCEPTED: Sequence[Deliberate] = (
@@ -139,6 +172,15 @@ ACCEPTED: Sequence[Deliberate] = (
         "experiments where name = 'alpha' OR name = 'beta'", "experiments where NOT name = 'alpha'",
         "experiments where (name = 'alpha')", "runs where metrics.acc > 0.5 OR metrics.acc < 0.1",
         "runs where NOT metrics.acc > 0.5", "runs where (metrics.acc > 0.5)",
+        "models where metrics.acc > 0.5 OR params.lr = '0'", "models where (params.lr = '0')",
+        "models where NOT params.lr = '0'",
+    ),
+    taken("Logging a logged model's param again with the same value", "log params of a model again"),
+    taken("A string in double quotes in a filter of logged models", 'models where name = "mod1"'),
+    taken("Deleting a logged model's tag with a slash in its key", "delete a tag with a slash"),
+    taken(
+        "Two points of a logged model's metric at one time and step of a run",
+        "another value of a model at the same moment", "the value of a model at one moment on a dataset",
     ),
     taken("Logging an output again", "log the same output again"),
     taken("A run with an empty mlflow.runName tag", "a run with an empty name tag"),
@@ -170,6 +212,10 @@ REPLIES: Sequence[Deliberate] = (
         r"\.(type|body)",
     ),
     Deliberate("A wrong method", 405, None, ["HEAD on a POST route"], r"\.type"),
+    Deliberate(
+        "NaN among a logged model's metrics", 200, None, ["a model with NaN"],
+        r"\.body\.model\.data\.metrics\[0\]\.value",
+    ),
     Deliberate("NaN in get-history-bulk", 200, None, ["bulk of NaN and infinities"], r"\.body\.metrics\[0\]\.value"),
     Deliberate("HEAD", 200, None, ["HEAD on a GET route", "HEAD on health"], r"\.(status|type)"),
     refused("GET with its arguments in a body", "a GET with its arguments in a body"),
@@ -186,6 +232,11 @@ REPLIES: Sequence[Deliberate] = (
 #: Too small for the page: nobody sends these, and either answer serves.
 TRIFLES: Sequence[Deliberate] = (
     taken("More than one blank in an order, or one at its end", "runs ordered by metrics.acc  DESC "),
+    refused("An order of logged models that is no object: the error's class", "models ordered by ['name']"),
+    taken(
+        "`ascending` of logged models as a string, as R would send it",
+        "models ordered by [{'field_name': 'name', 'ascending': 'false'}]",
+    ),
     refused("A metric without a name in a filter or an order", "runs where metrics. > 0", "runs ordered by metrics."),
     Deliberate(
         "Two slashes: MLflow redirects, here it is an unknown path", 404, "ENDPOINT_NOT_FOUND", ["two slashes"],

@@ -7,8 +7,8 @@ answer what two servers cannot have in common, and nothing else:
 * kept ids and generated names become ``<name>`` (a value that nobody kept stays, and so is compared); the id of
   every created run and experiment is kept under the step's name if the step does not name it;
 * experiment ids, which are short numbers, are replaced only in the fields that hold one;
-* ``creation_time`` and ``last_update_time`` become ``<now>`` if they lie within a day of now (all times that the tables
-  send are years old);
+* the times that servers set (``SET_BY_SERVERS``) become ``<now>`` if they lie within a day of now (all times that the
+  tables send are years old);
 * page tokens become ``<token>``, the text of an error becomes ``<text>``, both only if they are non-empty strings;
 * tags, params, current metrics, inputs and outputs of an entity are sorted: their order carries no meaning.
 """
@@ -27,8 +27,14 @@ MOST_PAGES = 60
 
 DAY = 86400
 
+SET_BY_SERVERS = ("creation_time", "last_update_time", "creation_timestamp_ms", "last_updated_timestamp_ms")
+
 #: Where a reply has the id of what was created.
-CREATED = {"experiments/create": "experiment_id", "runs/create": "run.info.run_id"}
+CREATED = {
+    "experiments/create": "experiment_id",
+    "runs/create": "run.info.run_id",
+    "logged-models": "model.info.model_id",
+}
 
 Pairs = Sequence[Tuple[str, str]]
 
@@ -64,6 +70,16 @@ def get(name: str, path: str, query: Union[Mapping[str, Any], Pairs, None] = Non
 def post(name: str, path: str, body: Any = None, **more: Any) -> Step:
     """A POST step with a JSON body."""
     return Step(name, "POST", path, body={} if body is None else body, **more)
+
+
+def patch(name: str, path: str, body: Any = None, **more: Any) -> Step:
+    """A PATCH step with a JSON body."""
+    return post(name, path, body, **more)._replace(method="PATCH")
+
+
+def delete(name: str, path: str, body: Any = None, **more: Any) -> Step:
+    """A DELETE step with a JSON body."""
+    return post(name, path, body, **more)._replace(method="DELETE")
 
 
 class Ledger:
@@ -141,7 +157,7 @@ def run(peer: Peer, steps: Iterable[Step]) -> Dict[str, Dict[str, Any]]:
     for step in steps:
         assert step.name not in answers, f"two steps are called {step.name!r}"
         answer = pages(peer, ledger, step) if step.follow else send(peer, ledger, step)
-        if step.path.startswith("experiments/"):
+        if step.path.startswith(("experiments/", "logged-models")):
             # Their times are set by the server and are sort keys: no two in one millisecond.
             time.sleep(0.002)
         for name, path in step.keep.items():
@@ -186,7 +202,7 @@ def plain(value: Any, ledger: Ledger, key: str = "", parent: str = "") -> Any:
         return in_key_order(parts, key, parent)
     if isinstance(value, str):
         return plain_text(value, ledger, key)
-    if key in ("creation_time", "last_update_time") and isinstance(value, int):
+    if key in SET_BY_SERVERS and isinstance(value, int):
         return "<now>" if abs(value / 1000 - time.time()) < DAY else value
     return value
 
@@ -205,7 +221,7 @@ def plain_text(value: str, ledger: Ledger, key: str) -> str:
         return "<token>"
     if key in ("experiment_id", "experiment_ids") and value in ledger.experiments:
         return f"<{ledger.experiments[value]}>"
-    if key in ("artifact_location", "artifact_uri"):
+    if key in ("artifact_location", "artifact_uri", "root_uri"):
         value = re.sub(
             r"^(mlflow-artifacts:/)(\d+)(?=/|$)",
             lambda found: found.group(1) + "<" + ledger.experiments.get(found.group(2), found.group(2)) + ">",
@@ -214,7 +230,7 @@ def plain_text(value: str, ledger: Ledger, key: str) -> str:
     for own, symbol in ledger.symbols.items():
         if value == own:
             return f"<{symbol}>"
-        if len(own) == 32 and own in value:
+        if len(own) in (32, 34) and own in value:
             value = value.replace(own, f"<{symbol}>")
     return value
 

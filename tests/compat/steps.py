@@ -2,7 +2,7 @@
 
 from typing import List
 
-from tests.compat import steps_experiments, steps_metrics, steps_runs, steps_search, steps_wire
+from tests.compat import steps_experiments, steps_logged_models, steps_metrics, steps_runs, steps_search, steps_wire
 from tests.compat.differ import Step
 
 STEPS: List[Step] = [
@@ -10,5 +10,6 @@ STEPS: List[Step] = [
     *steps_runs.STEPS,
     *steps_metrics.STEPS,
     *steps_search.STEPS,
+    *steps_logged_models.STEPS,
     *steps_wire.STEPS,
 ]
