@@ -78,6 +78,12 @@ def _bodies(run_id: str, text: str) -> Iterator[Tuple[str, Dict[str, Any]]]:
     yield "experiments/delete-experiment-tag", {"experiment_id": "0", "key": text}
     for path in ("delete", "restore", "update", "set-experiment-tag", "delete-experiment-tag"):
         yield f"experiments/{path}", {"experiment_id": text, "key": "k", "value": "v", "new_name": "n"}
+    model = {"experiment_id": "0", "name": text, "model_type": text, "source_run_id": text}
+    yield "logged-models", model
+    yield "logged-models", {"experiment_id": text, "name": "m"}
+    yield "logged-models", {"experiment_id": "0", "name": "m", "params": tags}
+    yield "logged-models", {"experiment_id": "0", "name": "m", "tags": tags}
+    yield "logged-models/search", {"experiment_ids": [text], "filter": f"name = '{text}'"}
 
 
 def _queries(run_id: str, text: str) -> Iterator[Tuple[str, Dict[str, object]]]:
