@@ -33,6 +33,7 @@ LAYERS: Tuple[Tuple[str, ...], ...] = (
     ("trackd.serving",),
     ("trackd.app",),
     ("trackd.api",),
+    ("trackd.sync",),
     ("trackd.garbage", "trackd.transfer", "trackd.silence"),
     ("trackd.store", "trackd.artifacts"),
     ("trackd.store.file",),

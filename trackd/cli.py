@@ -140,6 +140,20 @@ def _checked(store: "Store") -> int:
     return 1 if problems else 0
 
 
+def sync(words: Sequence[str]) -> int:
+    """Send what was logged without a network."""
+    from trackd.commands.sync import sync as run
+
+    return run(words)
+
+
+def watch(words: Sequence[str]) -> int:
+    """Keep sending what is logged without a network."""
+    from trackd.commands.sync import watch as run
+
+    return run(words)
+
+
 def bundle(words: Sequence[str]) -> int:
     """Write the program as one executable file."""
     given = _positional("bundle", words, 1)
@@ -192,5 +206,7 @@ COMMANDS: Tuple[Command, ...] = (
     Command("routes", routes, "", "Print every route: method, path, what it does."),
     Command("check", check, "[PATH or URI]", "Read a store (./mlruns) and report every problem with its path."),
     Command("copy", copy, "FROM TO [options]", "Copy everything between folders, databases and running servers."),
+    Command("sync", sync, "DIR [URI] [options]", "Send what was logged without a network: a spool or MLflow's folder."),
+    Command("watch", watch, "DIR [URI] [options]", "Keep sending: sync, every few seconds, until Ctrl-C."),
     Command("bundle", bundle, "[trackd.pyz]", "Write the whole program as one file that any Python 3.9+ runs."),
 )

@@ -998,7 +998,7 @@ def _refused(server: _Server, reply: _Reply) -> MlflowException:
     if status in _GATEWAY:
         return Unreachable(f"{where} answers {status}: the proxy there does not reach the server behind it; start it.")
     if status in (200, 301, 302, 303, 307, 308, 404, 405):
-        code = "ENDPOINT_NOT_FOUND" if status == 404 else "INTERNAL_ERROR"
+        code = "ENDPOINT_NOT_FOUND" if status in (404, 405) else "INTERNAL_ERROR"
         more = f" (it sends you to {reply.headers['location']})" if "location" in reply.headers else ""
         return MlflowException(
             f"{where} answers, but not as an MLflow server does (status {status}){more}: check MLFLOW_TRACKING_URI, "
