@@ -205,6 +205,17 @@ class _Memory(Transaction):
         found = [model for model in models if evaluate.matches(clause, model)]
         return _page(evaluate.sorted_entities(found, order, schemas.LOGGED_MODELS), limit, cursor)
 
+    def list_logged_model_infos(self, experiment_id: str) -> List[LoggedModelInfo]:
+        return [model.info for model in self._state.models.values() if model.info.experiment_id == experiment_id]
+
+    def list_deleted_logged_models(self, before: Optional[int] = None) -> List[LoggedModelInfo]:
+        return [
+            model.info
+            for model in self._state.models.values()
+            if model.info.lifecycle_stage != ACTIVE
+            and (before is None or model.info.last_updated_timestamp_ms <= before)
+        ]
+
     def get_logged_model_params(self, model_id: str, keys: Iterable[str]) -> Dict[str, str]:
         params = self._state.models[model_id].params
         return {key: params[key] for key in keys if key in params}
@@ -226,6 +237,10 @@ class _Memory(Transaction):
 
     def put_logged_model_tags(self, model_id: str, tags: Sequence[Tag]) -> None:
         self._state.models[model_id].tags.update(dict(tags))
+
+    def drop_logged_models(self, model_ids: Sequence[str]) -> None:
+        for model_id in model_ids:
+            del self._state.models[model_id]
 
     def drop_logged_model_tag(self, model_id: str, key: str) -> bool:
         return self._state.models[model_id].tags.pop(key, None) is not None
@@ -280,6 +295,7 @@ class _Memory(Transaction):
 
     def drop_experiment(self, experiment_id: str) -> None:
         self.drop_runs([info.run_id for info in self.list_run_infos(experiment_id)])
+        self.drop_logged_models([info.model_id for info in self.list_logged_model_infos(experiment_id)])
         del self._state.experiments[experiment_id]
 
     def put_tags(self, run_id: str, tags: Sequence[Tag]) -> None:

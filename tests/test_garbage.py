@@ -73,7 +73,7 @@ def test_all_that_is_deleted_goes_and_nothing_else(client: Client, store: Store,
     assert ids(plan) == sorted([gone, inside, experiment_id]) and plan.kept == []
     assert sum(item.size for item in plan.items) == 60 and sum(item.files for item in plan.items) == 4
     said: List[str] = []
-    outcome = garbage.remove(store, places, plan, said.append)
+    outcome = garbage.remove(store, places, plan, say=said.append)
     assert len(outcome.removed) == 3 == len(said) and outcome.kept == []
     assert list(places.files) == [location(client, kept)]
     assert store.get_run_info(gone) is None and store.get_experiment(experiment_id) is None
@@ -171,7 +171,7 @@ def test_a_run_stays_whole_when_its_artifacts_cannot_go(client: Client, store: S
     assert len(garbage.remove(store, places, garbage.find(store, Wanted(), 2**42)).removed) == 2
 
 
-def test_a_run_whose_artifacts_are_out_of_reach_goes_and_they_are_named(
+def test_a_run_whose_artifacts_are_out_of_reach_stays_unless_they_are_left(
     client: Client, store: Store, places: Places
 ) -> None:
     with store.transaction() as tx:
@@ -179,11 +179,15 @@ def test_a_run_whose_artifacts_are_out_of_reach_goes_and_they_are_named(
     run_id = deleted_run(client, elsewhere)
     plan = garbage.measure(garbage.find(store, Wanted(), 2**42), places)
     assert plan.items[0].out_of_reach == "out of reach" and plan.items[0].location.startswith("hdfs://far/away")
-    garbage.remove(store, places, plan)
+    assert "out of reach" in garbage.remove(store, places, plan).kept[0]
+    assert store.get_run_info(run_id) is not None
+    assert garbage.remove(store, places, plan, leave_artifacts=True).kept == []
     assert store.get_run_info(run_id) is None
 
 
-def test_a_location_that_is_not_of_this_run_alone_is_left_alone(client: Client, store: Store, places: Places) -> None:
+def test_a_location_that_is_not_of_this_run_alone_is_never_removed(
+    client: Client, store: Store, places: Places
+) -> None:
     run_id = deleted_run(client)
     info = store.get_run_info(run_id)
     assert info is not None
@@ -191,6 +195,34 @@ def test_a_location_that_is_not_of_this_run_alone_is_left_alone(client: Client, 
         tx.put_run_info(info._replace(artifact_uri="file:///"), 1)
     places.files["file:///"] = [1]
     plan = garbage.measure(garbage.find(store, Wanted(), 2**42), places)
-    assert "left alone" in plan.items[0].out_of_reach
-    garbage.remove(store, places, plan)
+    assert "not a place of its own" in plan.items[0].out_of_reach
+    garbage.remove(store, places, plan, leave_artifacts=True)
     assert places.files and store.get_run_info(run_id) is None
+
+
+def logged_model(client: Client, experiment_id: str = "0") -> str:
+    return str(client.ok("logged-models", experiment_id=experiment_id, name="m")["model"]["info"]["model_id"])
+
+
+def test_deleted_logged_models_go_and_those_of_a_deleted_experiment(
+    client: Client, store: Store, places: Places
+) -> None:
+    gone, kept = logged_model(client), logged_model(client)
+    experiment_id = client.ok("experiments/create", name="gone")["experiment_id"]
+    inside = logged_model(client, experiment_id)
+    assert client.send("DELETE", f"logged-models/{gone}").status == 200
+    client.ok("experiments/delete", experiment_id=experiment_id)
+    infos = {model_id: store.get_logged_model_info(model_id) for model_id in (gone, kept, inside)}
+    places.files = {info.artifact_location: [1] for info in infos.values() if info}
+    with pytest.raises(InvalidParameterValue, match="not deleted"):
+        garbage.find(store, Wanted(model_ids=[kept]), 2**42)
+    assert ids(garbage.find(store, Wanted(model_ids=[gone]), 2**42)) == [gone]
+    deleted = infos[gone]
+    assert deleted is not None
+    now = deleted.last_updated_timestamp_ms
+    assert garbage.find(store, Wanted(DAY), now + DAY // 2).items == []
+    plan = garbage.measure(garbage.find(store, Wanted(), 2**42), places)
+    assert ids(plan) == sorted([gone, inside, experiment_id])
+    assert len(garbage.remove(store, places, plan).removed) == 3
+    assert store.get_logged_model_info(gone) is None and store.get_logged_model_info(inside) is None
+    assert store.get_logged_model_info(kept) is not None and len(places.files) == 1

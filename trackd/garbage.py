@@ -1,11 +1,11 @@
 """What is garbage and how it goes for good: the rules behind ``trackd gc`` and behind emptying the trash over HTTP.
 
-As in ``mlflow gc``: deleted runs and deleted experiments with all of their runs. Otherwise than there, who names runs
-or experiments means these and nothing else. Three steps, so that a user sees what goes before it goes::
+As in ``mlflow gc``: deleted runs, deleted logged models, and deleted experiments with all that is in them. Otherwise
+than there, who names some means these and nothing else. Three steps, so that a user sees what goes before it goes::
 
     plan = find(store, Wanted(older_than=30 * 86_400_000), now)
     plan = measure(plan, artifacts)
-    outcome = remove(store, artifacts, plan, say)
+    outcome = remove(store, artifacts, plan, say=print)
 
 Artifacts go first, then the run that names them: whenever this is broken off, what is left is still in the store, still
 deleted, and goes with the next call. What is being removed is *claimed* (in this process), and nobody can restore it.
@@ -16,7 +16,7 @@ import threading
 from contextlib import contextmanager
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Protocol, Sequence, Set, Tuple
 
-from trackd.entities import DELETED, DELETED_ONLY, Experiment, RunInfo
+from trackd.entities import DELETED, DELETED_ONLY, Experiment, LoggedModelInfo, RunInfo
 from trackd.errors import InvalidParameterValue, InvalidState, ResourceDoesNotExist, TrackdError
 from trackd.fields.kinds import is_id, shown
 from trackd.store.base import Reads, Store, Transaction
@@ -24,7 +24,7 @@ from trackd.store.base import Reads, Store, Transaction
 #: Runs that are removed in one transaction: others wait no longer than that takes.
 CHUNK = 50
 
-RUN, EXPERIMENT = "run", "experiment"
+RUN, MODEL, EXPERIMENT = "run", "logged model", "experiment"
 
 
 class Wanted(NamedTuple):
@@ -36,6 +36,7 @@ class Wanted(NamedTuple):
     older_than: int = 0
     run_ids: Optional[Sequence[str]] = None
     experiment_ids: Optional[Sequence[str]] = None
+    model_ids: Optional[Sequence[str]] = None
 
 
 class Item(NamedTuple):
@@ -55,7 +56,7 @@ class Item(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What goes, runs before experiments; ``kept`` has a sentence for each thing that is deleted and stays."""
+    """What goes, experiments last; ``kept`` has a sentence for each thing that is deleted and stays."""
 
     items: List[Item]
     kept: List[str]
@@ -102,16 +103,33 @@ def find(store: Reads, wanted: Wanted, now: int) -> Plan:
     """
     before = now - wanted.older_than if wanted.older_than else None
     plan = Plan([], [])
-    everything = wanted.run_ids is None and wanted.experiment_ids is None
+    everything = (wanted.run_ids, wanted.experiment_ids, wanted.model_ids) == (None, None, None)
     experiments = _experiments(store, wanted, before, everything, plan.kept)
-    of_experiments = [info for each in experiments for info in store.list_run_infos(each.experiment_id)]
-    runs = {info.run_id: info for info in of_experiments}
-    for info in _runs(store, wanted, before, everything, plan.kept):
-        runs.setdefault(info.run_id, info)
-    for info in runs.values():
-        plan.items.append(Item(RUN, info.run_id, info.experiment_id, info.run_name or "", info.artifact_uri))
+    items: Dict[Tuple[str, str], Item] = {}
+    for each in experiments:
+        for info in store.list_run_infos(each.experiment_id):
+            _add(items, _of_run(info))
+        for model in store.list_logged_model_infos(each.experiment_id):
+            _add(items, _of_model(model))
+    for info in _runs(store, wanted, before, everything):
+        _add(items, _of_run(info))
+    for model in _models(store, wanted, before, everything):
+        _add(items, _of_model(model))
+    plan.items.extend(items.values())
     plan.items.extend(Item(EXPERIMENT, each.experiment_id, each.experiment_id, each.name) for each in experiments)
     return plan
+
+
+def _add(items: Dict[Tuple[str, str], Item], item: Item) -> None:
+    items.setdefault((item.kind, item.id), item)
+
+
+def _of_run(info: RunInfo) -> Item:
+    return Item(RUN, info.run_id, info.experiment_id, info.run_name or "", info.artifact_uri)
+
+
+def _of_model(info: LoggedModelInfo) -> Item:
+    return Item(MODEL, info.model_id, info.experiment_id, info.name, info.artifact_location)
 
 
 def _experiments(
@@ -124,10 +142,7 @@ def _experiments(
         experiment = store.get_experiment(experiment_id) if is_one else None
         if experiment is None:
             raise ResourceDoesNotExist(f"There is no experiment with the id {shown(experiment_id)}.")
-        if experiment.lifecycle_stage != DELETED:
-            raise InvalidParameterValue(f"Experiment {experiment_id} is not deleted; only deleted ones can be removed.")
-        if not _is_old(experiment, before):
-            raise InvalidParameterValue(f"Experiment {experiment_id} was deleted more recently than that.")
+        _check_deleted(f"Experiment {experiment_id}", experiment.lifecycle_stage, _is_old(experiment, before))
         found.append(experiment)
     if not everything:
         return found
@@ -159,22 +174,41 @@ def _is_old(experiment: Experiment, before: Optional[int]) -> bool:
     return before is None or (experiment.last_update_time is not None and experiment.last_update_time <= before)
 
 
-def _runs(store: Reads, wanted: Wanted, before: Optional[int], everything: bool, kept: List[str]) -> List[RunInfo]:
+def _runs(store: Reads, wanted: Wanted, before: Optional[int], everything: bool) -> List[RunInfo]:
     """The runs to go, apart from those that go with their experiment."""
     if everything:
         return store.list_deleted_runs(before)
     found: List[RunInfo] = []
-    old = {info.run_id for info in store.list_deleted_runs(before)} if wanted.run_ids and before is not None else None
+    old = {info.run_id for info in store.list_deleted_runs(before)} if wanted.run_ids else set()
     for run_id in dict.fromkeys(wanted.run_ids or ()):
         info = store.get_run_info(run_id) if is_id(run_id) else None
         if info is None:
             raise ResourceDoesNotExist(f"There is no run with the id {shown(run_id)}.")
-        if info.lifecycle_stage != DELETED:
-            raise InvalidParameterValue(f"Run {run_id} is not deleted; only deleted ones can be removed.")
-        if old is not None and run_id not in old:
-            raise InvalidParameterValue(f"Run {run_id} was deleted more recently than that, or it is not known when.")
+        _check_deleted(f"Run {run_id}", info.lifecycle_stage, run_id in old)
         found.append(info)
     return found
+
+
+def _models(store: Reads, wanted: Wanted, before: Optional[int], everything: bool) -> List[LoggedModelInfo]:
+    """The logged models to go, apart from those that go with their experiment."""
+    if everything:
+        return store.list_deleted_logged_models(before)
+    found: List[LoggedModelInfo] = []
+    old = {info.model_id for info in store.list_deleted_logged_models(before)} if wanted.model_ids else set()
+    for model_id in dict.fromkeys(wanted.model_ids or ()):
+        info = store.get_logged_model_info(model_id) if is_id(model_id) else None
+        if info is None:
+            raise ResourceDoesNotExist(f"There is no logged model with the id {shown(model_id)}.")
+        _check_deleted(f"Logged model {model_id}", info.lifecycle_stage, model_id in old)
+        found.append(info)
+    return found
+
+
+def _check_deleted(what: str, lifecycle_stage: str, is_old: bool) -> None:
+    if lifecycle_stage != DELETED:
+        raise InvalidParameterValue(f"{what} is not deleted; only deleted ones can be removed.")
+    if not is_old:
+        raise InvalidParameterValue(f"{what} was deleted more recently than that, or it is not known when.")
 
 
 # -- measuring --------------------------------------------------------------------------------------------------------
@@ -187,7 +221,7 @@ def measure(plan: Plan, artifacts: Artifacts) -> Plan:
 
 def _measured(item: Item, artifacts: Artifacts) -> Item:
     if not _is_own(item):
-        return item._replace(out_of_reach=f"{item.location} is not a place of its own, so it is left alone")
+        return item._replace(out_of_reach=f"its artifacts lie in {item.location}, which is not a place of its own")
     try:
         files, size = artifacts.measure(item.location)
     except (TrackdError, OSError) as error:
@@ -196,7 +230,7 @@ def _measured(item: Item, artifacts: Artifacts) -> Item:
 
 
 def _is_own(item: Item) -> bool:
-    """Whether a location is one of this run alone: MLflow gives every run ``.../<run id>/artifacts``.
+    """Whether a location is one of this run or model alone: MLflow gives each ``.../<its id>/artifacts``.
 
     A meta.yaml or a row that somebody wrote may name any place; the trash of one run must not take others along.
     """
@@ -255,7 +289,7 @@ def _not_now(tx: Transaction, item: Item, leaving: Set[str]) -> Optional[str]:
     goes_too = item.experiment_id in leaving and experiment.lifecycle_stage == DELETED
     if item.kind == EXPERIMENT:
         return tx.obstacle(item.id) if goes_too else "stays: it was restored meanwhile"
-    info = tx.get_run_info(item.id)
+    info = tx.get_run_info(item.id) if item.kind == RUN else tx.get_logged_model_info(item.id)
     if info is None:
         return "is gone already"
     if info.lifecycle_stage != DELETED and not goes_too:
@@ -264,59 +298,74 @@ def _not_now(tx: Transaction, item: Item, leaving: Set[str]) -> Optional[str]:
     return None if goes_too else tx.obstacle(item.experiment_id, item.id)
 
 
-def remove(store: Store, artifacts: Artifacts, plan: Plan, say: Callable[[str], object] = lambda line: None) -> Outcome:
+def remove(
+    store: Store,
+    artifacts: Artifacts,
+    plan: Plan,
+    leave_artifacts: bool = False,
+    say: Callable[[str], object] = lambda line: None,
+) -> Outcome:
     """Remove what is planned; ``say`` gets a line for each thing that is gone.
 
     What was restored since it was planned stays. So does what cannot be removed, with the reason; the rest goes on.
+    What has artifacts out of reach stays too: nobody would find them any more. ``leave_artifacts``: it goes all the
+    same, and they stay where they are.
     """
     outcome = Outcome([], [])
     with _claimed(store, plan, outcome.kept) as items:
-        runs = [item for item in items if item.kind == RUN]
-        for start in range(0, len(runs), CHUNK):
-            _remove_runs(store, artifacts, runs[start : start + CHUNK], outcome, say)
+        members = [item for item in items if item.kind != EXPERIMENT]
+        for start in range(0, len(members), CHUNK):
+            gone = _without_artifacts(artifacts, members[start : start + CHUNK], leave_artifacts, outcome)
+            _drop_members(store, gone)
+            for item in gone:
+                outcome.removed.append(item)
+                say(f"{item.kind} {item.id} is gone")
         for item in items:
             if item.kind == EXPERIMENT:
-                _remove_experiment(store, item, outcome, say)
+                _drop_experiment(store, item, outcome, say)
     return outcome
 
 
-def _remove_runs(
-    store: Store, artifacts: Artifacts, items: Sequence[Item], outcome: Outcome, say: Callable[[str], object]
-) -> None:
+def _without_artifacts(
+    artifacts: Artifacts, items: Sequence[Item], leave_artifacts: bool, outcome: Outcome
+) -> List[Item]:
+    """Remove the artifacts of these runs and models; those that have none any more."""
     gone = []
     for item in items:
-        why = _remove_artifacts(item, artifacts)
+        why = "" if leave_artifacts else item.out_of_reach
+        if item.location and not item.out_of_reach:
+            try:
+                artifacts.remove(item.location)
+            except (TrackdError, OSError) as error:
+                why = str(error)
         if why:
-            outcome.kept.append(f"{item.kind} {item.id} stays, its artifacts could not be removed: {why}")
+            outcome.kept.append(f"{item.kind} {item.id} stays, its artifacts cannot be removed: {why}")
         else:
             gone.append(item)
+    return gone
+
+
+def _drop_members(store: Store, items: Sequence[Item]) -> None:
     with store.transaction() as tx:
-        tx.drop_runs([item.id for item in gone if not tx.obstacle(item.experiment_id, item.id)])
-    for item in gone:
-        outcome.removed.append(item)
-        say(f"{item.kind} {item.id} is gone")
+        # What lies behind the link of an experiment goes with it.
+        here = [item for item in items if not tx.obstacle(item.experiment_id, item.id)]
+        models = [item.id for item in here if item.kind == MODEL]
+        if models:
+            tx.drop_logged_models(models)
+        tx.drop_runs([item.id for item in here if item.kind == RUN])
 
 
-def _remove_artifacts(item: Item, artifacts: Artifacts) -> str:
-    """Why the artifacts could not be removed; empty if they are gone, or never were in reach."""
-    if not item.location or item.out_of_reach:
-        return ""
-    try:
-        artifacts.remove(item.location)
-    except (TrackdError, OSError) as error:
-        return str(error)
-    return ""
-
-
-def _remove_experiment(store: Store, item: Item, outcome: Outcome, say: Callable[[str], object]) -> None:
-    """Remove an experiment, unless one of its runs had to stay."""
-    gone = {each.id for each in outcome.removed if each.kind == RUN}
+def _drop_experiment(store: Store, item: Item, outcome: Outcome, say: Callable[[str], object]) -> None:
+    """Remove an experiment, unless something in it had to stay."""
+    gone = {(each.kind, each.id) for each in outcome.removed}
     with store.transaction() as tx:
-        left = [info.run_id for info in tx.list_run_infos(item.id) if info.run_id not in gone]
+        left = [f"run {info.run_id}" for info in tx.list_run_infos(item.id) if (RUN, info.run_id) not in gone]
+        models = tx.list_logged_model_infos(item.id)
+        left += [f"logged model {info.model_id}" for info in models if (MODEL, info.model_id) not in gone]
         if not left:
             tx.drop_experiment(item.id)
     if left:
-        outcome.kept.append(f"experiment {item.id} stays: its run {left[0]} is still there")
+        outcome.kept.append(f"experiment {item.id} stays: its {left[0]} is still there")
     else:
         outcome.removed.append(item)
         say(f"experiment {item.id} is gone")

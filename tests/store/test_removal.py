@@ -8,7 +8,7 @@ from typing import Iterator, List
 import pytest
 
 from tests.store.test_file_store import NOW, add_run, problems
-from trackd.entities import DELETED, Dataset, DatasetInput, Metric, ModelOutput, Param, Tag
+from trackd.entities import DELETED, Dataset, DatasetInput, LoggedModelInfo, Metric, ModelOutput, Param, Tag
 from trackd.errors import PermissionDenied
 from trackd.store import open_store
 from trackd.store.base import Store
@@ -168,3 +168,21 @@ def test_what_hangs_on_a_row_is_read_from_the_keys_of_the_database() -> None:
     assert rows("span_metrics") == [("t1", "s")] and rows("rollups") == [(1,)] and rows("issues")[1] == (2, None)
     assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
     connection.close()
+
+
+def test_a_dropped_model_is_gone_with_its_points_and_links(store: Store) -> None:
+    fill(store, KEPT)
+    info = LoggedModelInfo("m-1", "0", "model", "mlflow-artifacts:/0/models/m-1/artifacts", NOW, NOW, 2, DELETED)
+    with store.transaction() as tx:
+        tx.add_logged_model(info, [Param("p", "1")], [Tag("t", "1")])
+        tx.add_logged_model(info._replace(model_id="m-2", lifecycle_stage="active"), [], [])
+        tx.add_metrics(KEPT, [Metric("acc", 0.5, NOW, 1, model_id="m-1")])
+        tx.add_outputs(KEPT, [ModelOutput("m-1"), ModelOutput("m-2")])
+    assert [one.model_id for one in store.list_deleted_logged_models()] == ["m-1"]
+    assert store.list_deleted_logged_models(NOW - 1) == []
+    with store.transaction() as tx:
+        tx.drop_logged_models(["m-1"])
+    assert store.get_logged_model("m-1") is None and store.get_logged_model("m-2") is not None
+    assert [one.model_id for one in store.list_logged_model_infos("0")] == ["m-2"]
+    if isinstance(store, FileStore):
+        assert os.listdir(Path(store.root) / "0" / "models") == ["m-2"]

@@ -162,6 +162,14 @@ class Reads:
         """One page of whole logged models that are not deleted, and where the next page starts."""
         raise NotImplementedError
 
+    def list_logged_model_infos(self, experiment_id: str) -> List[LoggedModelInfo]:
+        """Every logged model of an experiment, active and deleted, without what was logged to it."""
+        raise NotImplementedError
+
+    def list_deleted_logged_models(self, before: Optional[int] = None) -> List[LoggedModelInfo]:
+        """Every deleted logged model; with ``before`` those that are deleted since then or longer."""
+        raise NotImplementedError
+
     def get_logged_model_params(self, model_id: str, keys: Iterable[str]) -> Dict[str, str]:
         """The values of those of ``keys`` that are logged to the model."""
         raise NotImplementedError
@@ -224,8 +232,9 @@ class Transaction(Reads):
         """Remove an experiment for good, with its runs and all else that belongs to it but artifacts."""
         raise NotImplementedError
 
-    def obstacle(self, experiment_id: str, run_id: Optional[str] = None) -> Optional[str]:
-        """Why a run or experiment cannot be dropped, as the rest of a sentence that begins with it; else ``None``."""
+    def obstacle(self, experiment_id: str, member: Optional[str] = None) -> Optional[str]:
+        """Why an experiment, or a run or logged model of it, cannot be dropped, as the rest of a sentence that begins
+        with it; else ``None``."""
         return None
 
     def move_run(self, info: RunInfo, experiment_id: str) -> RunInfo:
@@ -278,6 +287,10 @@ class Transaction(Reads):
 
     def put_logged_model_tags(self, model_id: str, tags: Sequence[Tag]) -> None:
         """Set a logged model's tags; the last of equal keys wins."""
+        raise NotImplementedError
+
+    def drop_logged_models(self, model_ids: Sequence[str]) -> None:
+        """Remove logged models for good, with all that was logged to them but artifacts."""
         raise NotImplementedError
 
     def drop_logged_model_tag(self, model_id: str, key: str) -> bool:

@@ -48,6 +48,13 @@ class LoggedModelFiles(RunFiles):
             self.remove(self.model_key(model_id), layout.value_name(layout.TAGS, key))
         return found
 
+    def drop_logged_models(self, model_ids: Sequence[str]) -> None:
+        """See ``store.base``."""
+        keys = [self.model_key(model_id) for model_id in model_ids]
+        super().drop_logged_models(model_ids)
+        for key in keys:
+            self.drop(key)
+
     def add_model_points(self, run_id: str, metrics: Sequence[Metric]) -> None:
         """Keep points on the logged models that they name, which lie where they were made, whoever logs to them."""
         by_model: Dict[str, List[Metric]] = {}

@@ -57,11 +57,11 @@ class RunFiles(ExperimentFiles):
         self.drop(experiment_id)
         super().drop_experiment(experiment_id)
 
-    def obstacle(self, experiment_id: str, run_id: Optional[str] = None) -> Optional[str]:
+    def obstacle(self, experiment_id: str, member: Optional[str] = None) -> Optional[str]:
         """See ``store.base``. A folder behind a link lies somewhere else: it is not ours to remove."""
         path = self.path(experiment_id)
         above = [layout.TRASH] if path.startswith(layout.TRASH + "/") else []
-        for link in above + ([path] if run_id else []):
+        for link in above + ([path] if member else []):
             if os.path.islink(f"{self.root}/{link}"):
                 return f"lies behind the link {self.root}/{link}, which trackd does not follow to remove things"
         return None

@@ -8,6 +8,7 @@ from trackd.entities import JsonPairs, LoggedModel, LoggedModelInfo, Metric, Par
 from trackd.errors import BadRequest
 from trackd.search.clause import Clause, Cursor, Order
 from trackd.store.sql.connect import Connection, Reading
+from trackd.store.sql.removal import Removal
 from trackd.store.sql.search import select_logged_models
 from trackd.store.sql.tables import LOGGED_MODELS
 
@@ -90,6 +91,23 @@ class LoggedModelReads(Reading):
             rows, following = statement.page(connection.execute(statement.sql, statement.parameters).fetchall())
             return list_logged_models(connection, [LoggedModelInfo._make(row) for row in rows]), following
 
+    def list_logged_model_infos(self, experiment_id: str) -> List[LoggedModelInfo]:
+        """See ``store.base``."""
+        return self._infos("experiment_id = ?", (int(experiment_id),))
+
+    def list_deleted_logged_models(self, before: Optional[int] = None) -> List[LoggedModelInfo]:
+        """See ``store.base``. As in MLflow, the last change of a deleted model is its deletion."""
+        if before is None:
+            return self._infos("lifecycle_stage = 'deleted'", ())
+        return self._infos("lifecycle_stage = 'deleted' AND last_updated_timestamp_ms <= ?", (before,))
+
+    def _infos(self, condition: str, parameters: Tuple[int, ...]) -> List[LoggedModelInfo]:
+        if not self.tables.has(LOGGED_MODELS):
+            return []
+        query = _BY_ID.replace("model_id = ?", condition)
+        with self.reading() as connection:
+            return [LoggedModelInfo._make(row) for row in connection.execute(query, parameters)]
+
     def get_logged_model_params(self, model_id: str, keys: Iterable[str]) -> Dict[str, str]:
         """See ``store.base``."""
         query = "SELECT param_value FROM logged_model_params WHERE model_id = ? AND param_key = ?"
@@ -167,6 +185,14 @@ class LoggedModelWrites(LoggedModelReads):
             " SELECT model_id, ?, ?, experiment_id FROM logged_models WHERE model_id = ?",
             [(tag.key, tag.value, model_id) for tag in tags],
         )
+
+    def drop_logged_models(self, model_ids: Sequence[str]) -> None:
+        """See ``store.base``."""
+        self.tables.require(LOGGED_MODELS)
+        ids = json.dumps(list(model_ids))
+        removal = Removal(self.connection)
+        removal.drop_links(ids)
+        removal.drop("logged_models", "model_id", ids)
 
     def drop_logged_model_tag(self, model_id: str, key: str) -> bool:
         """See ``store.base``."""

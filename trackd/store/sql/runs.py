@@ -160,11 +160,6 @@ class RunWrites(RunReads, ExperimentWrites):
         """See ``store.base``."""
         self.remove_run_rows(run_ids)
 
-    def drop_experiment(self, experiment_id: str) -> None:
-        """See ``store.base``."""
-        self.remove_run_rows([info.run_id for info in self.list_run_infos(experiment_id)])
-        Removal(self.connection).drop("experiments", "experiment_id", json.dumps([int(experiment_id)]))
-
     def remove_run_rows(self, run_ids: Sequence[str]) -> None:
         """Remove runs from the tables, and nothing else."""
         ids = json.dumps(list(run_ids))

@@ -1,5 +1,6 @@
 """All reads and writes on MLflow's tables, put together from one file per resource."""
 
+import json
 from contextlib import contextmanager
 from typing import Iterator
 
@@ -10,6 +11,7 @@ from trackd.store.sql.keys import KeyReads
 from trackd.store.sql.logged_models import LoggedModelReads, LoggedModelWrites
 from trackd.store.sql.metrics import MetricWrites
 from trackd.store.sql.moves import MoveWrites
+from trackd.store.sql.removal import Removal
 from trackd.store.sql.runs import RunReads
 from trackd.store.sql.tables import ALL, Tables
 
@@ -29,3 +31,10 @@ class SqlTransaction(MoveWrites, MetricWrites, LoggedModelWrites, SqlReads, Tran
     def reading(self) -> Iterator[Connection]:
         """The writer's connection: a transaction sees its own writes."""
         yield self.connection
+
+    def drop_experiment(self, experiment_id: str) -> None:
+        """See ``store.base``."""
+        self.remove_run_rows([info.run_id for info in self.list_run_infos(experiment_id)])
+        removal = Removal(self.connection)
+        removal.drop_links(json.dumps([info.model_id for info in self.list_logged_model_infos(experiment_id)]))
+        removal.drop("experiments", "experiment_id", json.dumps([int(experiment_id)]))
