@@ -10,7 +10,7 @@ import sys
 import traceback
 from typing import Any, Callable, Dict
 
-from tests.compat import client_session, folder_writer, live_writer, store_dump
+from tests.compat import client_session, folder_writer, live_writer, model_writer, store_dump
 
 #: What can be asked for.
 TASKS: Dict[str, Callable[..., Any]] = {
@@ -20,6 +20,7 @@ TASKS: Dict[str, Callable[..., Any]] = {
     "write by http": folder_writer.write_by_http,
     "write with MLflow 3": folder_writer.what_mlflow_3_adds,
     "dump": store_dump.dump,
+    **{"model " + name: task for name, task in model_writer.TASKS.items()},
     **{"live " + name: task for name, task in live_writer.TASKS.items()},
 }
 
