@@ -21,7 +21,7 @@ settings.load_profile("trackd")
 Query = Union[Dict[str, Any], List[Tuple[str, Any]], str]
 
 #: What the ``store`` fixture runs on.
-STORES = ("memory", "file")
+STORES = ("memory", "file", "sql")
 
 
 class Reply(NamedTuple):
@@ -100,7 +100,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     else:
         from trackd.store import open_store
 
-        opened = open_store(str(tmp_path / "mlruns"), sync="off")
+        place = str(tmp_path / "mlruns") if request.param == "file" else f"sqlite:///{tmp_path / 'my.db'}"
+        opened = open_store(place, sync="off")
     yield opened
     problems = opened.check()
     opened.close()

@@ -172,9 +172,6 @@ class _Memory(Transaction):
         points.sort(key=lambda point: (point.timestamp, point.step, _kept(point.value)))
         return points[offset:][:limit]
 
-    def list_metric_steps(self, run_ids: Sequence[str], key: str) -> List[int]:
-        return sorted({p.step for run_id in run_ids for p in self.list_metric_history(run_id, key)})
-
     def list_datasets(self, experiment_ids: Sequence[str], limit: int) -> List[Tuple[str, str, str, Optional[str]]]:
         rows = set()
         for run in self._state.runs.values():

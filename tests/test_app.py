@@ -12,6 +12,7 @@ from tests.conftest import Client
 from tests.memory_store import MemoryStore
 from trackd.app import App, routes
 from trackd.config import Config
+from trackd.store.sql.connect import explain
 from trackd.web.message import Request
 
 REFERENCE = {
@@ -142,12 +143,12 @@ class Failing(MemoryStore):
     [
         (OSError(errno.ENOSPC, "full"), 507, "RESOURCE_EXHAUSTED"),
         (OSError(errno.EDQUOT, "full"), 507, "RESOURCE_EXHAUSTED"),
-        (sqlite3.OperationalError("database or disk is full"), 507, "RESOURCE_EXHAUSTED"),
+        (explain(sqlite3.OperationalError("database or disk is full")), 507, "RESOURCE_EXHAUSTED"),
         (PermissionError(errno.EACCES, "no"), 403, "PERMISSION_DENIED"),
         (OSError(errno.EROFS, "no"), 403, "PERMISSION_DENIED"),
-        (sqlite3.OperationalError("attempt to write a readonly database"), 403, "PERMISSION_DENIED"),
-        (sqlite3.OperationalError("database is locked"), 503, "TEMPORARILY_UNAVAILABLE"),
-        (sqlite3.OperationalError("no such table: runs"), 500, "INTERNAL_ERROR"),
+        (explain(sqlite3.OperationalError("attempt to write a readonly database")), 403, "PERMISSION_DENIED"),
+        (explain(sqlite3.OperationalError("database is locked")), 503, "TEMPORARILY_UNAVAILABLE"),
+        (explain(sqlite3.OperationalError("no such table: runs")), 500, "INTERNAL_ERROR"),
         (OSError(errno.EIO, "input/output error at /secret/path"), 500, "INTERNAL_ERROR"),
         (ValueError("secret detail"), 500, "INTERNAL_ERROR"),
         (RecursionError("secret detail"), 500, "INTERNAL_ERROR"),

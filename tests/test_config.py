@@ -219,9 +219,16 @@ def test_a_folder_is_taken_as_the_store(uri: str) -> None:
     assert read(["--backend-store-uri", uri], {}).backend_store_uri == uri
 
 
-@pytest.mark.parametrize("uri", ["sqlite:///mlflow.db", "sqlite://", "postgresql://u@h/db", "mysql+pymysql://u@h/db"])
-def test_a_database_as_the_store_is_refused_as_not_built_yet(uri: str) -> None:
-    assert "not built yet" in refusal(["--backend-store-uri", uri], {})
+@pytest.mark.parametrize("uri", ["sqlite:///mlflow.db", "sqlite://", "sqlite:////data/my.db?timeout=5"])
+def test_a_database_of_sqlite_is_taken_as_the_store(uri: str) -> None:
+    config = read(["--backend-store-uri", uri, "--no-serve-artifacts"], {})
+    assert config.backend_store_uri == uri
+    assert config.default_artifact_root == os.path.abspath("mlruns"), "where MLflow keeps artifacts beside a database"
+
+
+@pytest.mark.parametrize("uri", ["postgresql://u@h/db", "mysql+pymysql://u@h/db"])
+def test_another_database_as_the_store_is_refused(uri: str) -> None:
+    assert "sqlite:///my.db" in refusal(["--backend-store-uri", uri], {})
 
 
 @pytest.mark.parametrize("uri", ["http://localhost:5000", "databricks://x", "s3://bucket", "file://otherhost/data"])

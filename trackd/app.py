@@ -8,14 +8,13 @@ ours: a traceback in the log, and a 500 that names only the request.
 import errno
 import json
 import logging
-import sys
 from typing import Any, Dict, List, Optional
 
 from trackd import api, wire
 from trackd.api.context import Context
 from trackd.binding import Binding
 from trackd.config import Config
-from trackd.errors import MethodNotAllowed, PermissionDenied, StorageFull, TemporarilyUnavailable, TrackdError
+from trackd.errors import MethodNotAllowed, PermissionDenied, StorageFull, TrackdError
 from trackd.silence import Silence
 from trackd.store.base import Store
 from trackd.web.guard import Guard
@@ -108,20 +107,13 @@ def _failure(error: Exception, request: Request) -> Response:
 
 
 def _known(error: Exception) -> Optional[TrackdError]:
-    """What the system's own words for a full disk, missing permission or a lock mean to a client."""
+    """What the system's own words for a full disk or a missing permission mean to a client.
+
+    (Databases have words of their own; ``store.sql.connect`` knows them.)
+    """
     if isinstance(error, OSError):
         if error.errno in _FULL:
             return StorageFull("There is no room left for the write; nothing of it was kept.")
         if error.errno in _FORBIDDEN:
             return PermissionDenied("The server may not write where it keeps its data.")
-    # The module is there only if some store uses it.
-    sqlite3 = sys.modules.get("sqlite3")
-    if sqlite3 is not None and isinstance(error, sqlite3.OperationalError):
-        text = str(error)
-        if "disk is full" in text:
-            return StorageFull("There is no room left for the write; nothing of it was kept.")
-        if "readonly database" in text:
-            return PermissionDenied("The server may not write where it keeps its data.")
-        if "locked" in text or "busy" in text:
-            return TemporarilyUnavailable("The database is in use by another process; try again.")
     return None

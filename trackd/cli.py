@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Callable, List, NamedTuple, Optional, Sequence
 
 from trackd import MLFLOW_VERSION, __version__
 from trackd.arguments import UsageError, help_text, read, unknown
-from trackd.config import local_path, store_uri
+from trackd.config import is_database, local_path, store_uri
 
 if TYPE_CHECKING:
     from trackd.store.base import Store
@@ -80,7 +80,7 @@ def overview() -> List[str]:
 def server(words: Sequence[str]) -> int:
     """Serve until SIGTERM or SIGINT."""
     if "--help" in words:
-        return _say([help_text("trackd server", "Serve MLflow's REST API from a folder.")])
+        return _say([help_text("trackd server", "Serve MLflow's REST API from a folder or database.")])
     config = read(words, os.environ)
     for note in config.notes:
         print(f"trackd: note: {note}.", file=sys.stderr)
@@ -110,7 +110,7 @@ def check(words: Sequence[str]) -> int:
         uri = store_uri(given[0] if given else "./mlruns")
     except ValueError as error:
         raise UsageError(f"{given[0]!r} {error}") from None
-    if not os.path.isdir(local_path(uri)):
+    if not is_database(uri) and not os.path.isdir(local_path(uri)):
         return _fail(f"there is no folder {local_path(uri)}", 1)
     from trackd.serving import CannotStart, read_only_store
 
@@ -204,7 +204,7 @@ COMMANDS: Tuple[Command, ...] = (
     Command("server", server, "[options]", "Serve MLflow's REST API and keep everything in ./mlruns."),
     Command("ui", server, "[options]", "The same as server."),
     Command("routes", routes, "", "Print every route: method, path, what it does."),
-    Command("check", check, "[PATH or URI]", "Read a store (./mlruns) and report every problem with its path."),
+    Command("check", check, "[PATH or URI]", "Read a store (./mlruns, sqlite:///my.db) and report every problem."),
     Command("copy", copy, "FROM TO [options]", "Copy everything between folders, databases and running servers."),
     Command("sync", sync, "DIR [URI] [options]", "Send what was logged without a network: a spool or MLflow's folder."),
     Command("watch", watch, "DIR [URI] [options]", "Keep sending: sync, every few seconds, until Ctrl-C."),

@@ -94,10 +94,12 @@ def frame(value: str) -> str:
 
 
 def store_uri(value: str) -> str:
-    """A place for metadata: a folder, as a path or a ``file:`` URI."""
+    """A place for metadata: a folder, as a path or a ``file:`` URI, or a ``sqlite:`` database."""
     scheme = _scheme(text(value))
-    if scheme in ("sqlite", "mysql", "mssql", "postgresql", "postgres"):
-        raise ValueError("is a database; databases are not built yet, only folders (./mlruns or file:///path) are")
+    if is_database(value):
+        return value
+    if scheme in ("mysql", "mssql", "postgresql", "postgres"):
+        raise ValueError("is a database; of these only SQLite's can be served (sqlite:///my.db)")
     return _folder(value, scheme)
 
 
@@ -122,6 +124,11 @@ def _scheme(uri: str) -> str:
     """The scheme in lower case, ``""`` for a path. ``C:\\folder`` is a path; ``mysql+pymysql`` is ``mysql``."""
     match = re.match(r"([A-Za-z][A-Za-z0-9.-]+)(\+[A-Za-z0-9.-]+)?:", uri)
     return match.group(1).lower() if match else ""
+
+
+def is_database(uri: str) -> bool:
+    """Whether a place for metadata is a database; else it is a folder."""
+    return _scheme(uri) == "sqlite"
 
 
 def local_path(uri: str) -> str:
@@ -171,16 +178,18 @@ SETTINGS: Tuple[Setting, ...] = (
     # Where things are kept.
     Setting(
         "backend_store_uri", "Storage", ("--backend-store-uri",), "MLFLOW_BACKEND_STORE_URI", "./mlruns", store_uri,
-        "PATH", "Folder with experiments and runs, as a path or file:///path, in the layout of MLflow's file store.",
+        "URI", "Where experiments and runs are: a folder in the layout of MLflow's file store (a path or file:///path) "
+        "or a database of MLflow's (sqlite:///relative.db, sqlite:////absolute.db).",
     ),
     Setting(
         "read_only", "Storage", ("--read-only",), "TRACKD_READ_ONLY", False, boolean,
-        "", "Write nothing into the folder; writes are answered 403. For copies and mounted shares.",
+        "", "Write nothing into the folder or database; writes are answered 403. For copies and mounted shares.",
     ),
     Setting(
-        "sync", "Storage", ("--sync",), "TRACKD_SYNC", "1s", one_of("full", "1s", "off"),
+        "sync", "Storage", ("--sync",), "TRACKD_SYNC", None, one_of("full", "1s", "off"),
         "WHEN", "What a power loss may cost: full = nothing that was acknowledged, 1s = the last second, "
-        "off = what the system had not written. A crash of the server never costs anything acknowledged.",
+        "off = what the system had not written. A crash of the server never costs anything acknowledged. Default: 1s "
+        "for folders, full for databases.",
     ),
     Setting(
         "index", "Storage", ("--index",), "TRACKD_INDEX", None, text,
@@ -201,7 +210,7 @@ SETTINGS: Tuple[Setting, ...] = (
     Setting(
         "default_artifact_root", "Artifacts", ("--default-artifact-root",), "MLFLOW_DEFAULT_ARTIFACT_ROOT", None, text,
         "URI", "Where new experiments keep artifacts. Default: " + ARTIFACT_PROXY + " (clients send them to the "
-        "server), with --no-serve-artifacts the folder of --backend-store-uri.",
+        "server), with --no-serve-artifacts the folder of --backend-store-uri (./mlruns beside a database).",
     ),
     Setting(
         "serve_artifacts", "Artifacts", ("--serve-artifacts",), "MLFLOW_SERVE_ARTIFACTS", True, boolean,
@@ -358,7 +367,7 @@ class Config:
 
     backend_store_uri: str
     read_only: bool
-    sync: str
+    sync: Optional[str]
     index: Optional[str]
     default_artifact_root: str
     serve_artifacts: bool
@@ -389,7 +398,9 @@ class Config:
         """Where new experiments keep artifacts, by MLflow's rule; a local path is made absolute as MLflow makes it."""
         root = self.default_artifact_root
         if not root:
-            root = ARTIFACT_PROXY if self.serve_artifacts else self.backend_store_uri
+            # Beside a database MLflow keeps artifacts in ./mlruns.
+            place = "./mlruns" if is_database(self.backend_store_uri) else self.backend_store_uri
+            root = ARTIFACT_PROXY if self.serve_artifacts else place
         scheme = _scheme(root)
         if scheme == "file" and not local_path(root).startswith("/"):
             from pathlib import Path

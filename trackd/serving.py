@@ -12,7 +12,7 @@ from typing import Callable, ContextManager, Iterator, List, Mapping, Optional, 
 
 from trackd import MLFLOW_VERSION, __version__
 from trackd.app import App
-from trackd.config import LONGEST_TIMEOUT, Config, local_path
+from trackd.config import LONGEST_TIMEOUT, Config, is_database, local_path
 from trackd.errors import TrackdError
 from trackd.store import open_store
 from trackd.store.base import Store
@@ -211,11 +211,13 @@ def first_lines(config: Config, store: Store, port: int) -> List[str]:
     if host in ("0.0.0.0", "::"):
         address += f"  (from this host: http://localhost:{port}{config.static_prefix})"
     amount = counted(store.counts())
-    folder = os.path.abspath(local_path(config.backend_store_uri))
+    place = config.backend_store_uri
+    if not is_database(place):
+        place = os.path.abspath(local_path(place))
     lines = [
         f"trackd {__version__}, an MLflow tracking server (API {config.mlflow_version})",
         f"  address    {address}",
-        f"  runs       {folder} ({amount}{'; read-only' if config.read_only else ''})",
+        f"  runs       {place} ({amount}{'; read-only' if config.read_only else ''})",
         f"  artifacts  not built yet: runs get an artifact location below {config.default_artifact_root}, and uploads "
         "to this server are refused",
         "  stop       Ctrl-C",
@@ -230,7 +232,7 @@ def first_lines(config: Config, store: Store, port: int) -> List[str]:
     elif host not in ("127.0.0.1", "localhost", "::1") and not config.allowed_hosts:
         lines.append("  hosts      localhost and private addresses are answered; --allowed-hosts lists other names")
     if config.backend_store_uri == "./mlruns" and os.path.exists("mlflow.db"):
-        lines.append("  note       ./mlflow.db is not looked at: databases are not built yet")
+        lines.append("  note       ./mlflow.db is not looked at; --backend-store-uri sqlite:///mlflow.db serves it")
     return lines
 
 

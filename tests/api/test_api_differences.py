@@ -12,6 +12,7 @@ from tests.conftest import Client
 from tests.memory_store import MemoryStore
 from trackd.app import App
 from trackd.config import Config
+from trackd.errors import TemporarilyUnavailable
 from trackd.fields.kinds import Flag
 from trackd.store import open_store
 
@@ -336,8 +337,6 @@ def _(client: Client) -> None:
 
 @row("A store without room, without permission, or locked")
 def _(client: Client) -> None:
-    import sqlite3
-
     class Failing(MemoryStore):
         """Every write fails in one way."""
 
@@ -351,7 +350,7 @@ def _(client: Client) -> None:
     for error, status in (
         (OSError(errno.ENOSPC, ""), 507),
         (OSError(errno.EACCES, ""), 403),
-        (sqlite3.OperationalError("database is locked"), 503),
+        (TemporarilyUnavailable("locked"), 503),
     ):
         store.error = error
         assert Client(App(store, Config())).post("experiments/create", {"name": "a"}).status == status

@@ -106,7 +106,7 @@ def test_tags_are_overwritten_and_deleted_and_params_written_once(client: Client
     assert get(client, model)["data"]["params"] == [{"key": "p", "value": "1"}]
 
 
-def test_a_point_is_on_the_run_and_on_the_model_with_its_dataset(client: Client) -> None:
+def test_a_point_is_on_the_run_and_on_the_model_with_its_dataset(client: Client, store: Store) -> None:
     run, model = client.run(), create(client)
     measure(client, run, model, "acc", 0.5)
     measure(client, run, model, "acc", 0.5)
@@ -120,7 +120,8 @@ def test_a_point_is_on_the_run_and_on_the_model_with_its_dataset(client: Client)
         {"key": "acc", "value": 0.75, "timestamp": T + 1, "step": 1, "dataset_name": "d", "dataset_digest": "1",
          **common},
         {"key": "inf", "value": 1.7976931348623157e308, "timestamp": T, "step": 0, **common},
-        {"key": "nan", "value": "NaN", "timestamp": T, "step": 0, **common},
+        # MLflow's table of models' points has no place for NaN: in a database it is 0, as MLflow makes it.
+        {"key": "nan", "value": 0.0 if store.store_type == "SqlStore" else "NaN", "timestamp": T, "step": 0, **common},
     ]  # fmt: skip
     assert pairs(client.get_run(run)["data"]["metrics"]) == {
         "acc": 0.75, "inf": 1.7976931348623157e308, "nan": "NaN",
@@ -193,8 +194,9 @@ FILTERS = {
 }  # fmt: skip
 
 
-def test_a_filter_finds_what_it_says(zoo: Client) -> None:
-    assert {filter: found(zoo, filter) for filter in FILTERS} == FILTERS
+def test_a_filter_finds_what_it_says(zoo: Client, store: Store) -> None:
+    in_database = {"metrics.nan = 0": "3"} if store.store_type == "SqlStore" else {}
+    assert {filter: found(zoo, filter) for filter in FILTERS} == {**FILTERS, **in_database}
 
 
 def test_orders_take_the_latest_point_and_have_what_lacks_one_last(zoo: Client) -> None:

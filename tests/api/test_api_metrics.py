@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import Client, pairs
-from trackd.api.metrics import sample
 from trackd.entities import Metric
 from trackd.fields.kinds import LARGEST
+from trackd.store.base import sample
 
 
 def log(client: Client, run_id: str, **fields: Any) -> None:
@@ -237,14 +237,10 @@ def test_a_sample_is_even_and_keeps_both_ends(count: int, limit: int) -> None:
         assert not gaps or max(gaps) - min(gaps) <= 1
 
 
-def test_points_are_sampled_by_step_then_time_then_value_with_nan_as_zero() -> None:
-    nan = float("nan")
-    given_points = [
-        Metric("m", 1.0, 5, 1),
-        Metric("m", nan, 4, 1),
-        Metric("m", 0.0, 4, 1),
-        Metric("m", -1.0, 4, 1),
-        Metric("m", 9.0, 9, 0),
-    ]
-    found = [(p.step, p.timestamp, str(p.value)) for p in sample(given_points, 9)]
-    assert found == [(0, 9, "9.0"), (1, 4, "-1.0"), (1, 4, "0.0"), (1, 4, "nan"), (1, 5, "1.0")]
+def test_points_are_sampled_by_step_then_time_then_value_with_nan_as_zero(client: Client) -> None:
+    run_id = client.run()
+    for value, timestamp, step in ((1.0, 5, 1), ("NaN", 4, 1), (0.0, 4, 1), (-1.0, 4, 1), (9.0, 9, 0)):
+        log(client, run_id, value=value, timestamp=timestamp, step=step)
+    reply = client.get("metrics/get-history-bulk-interval", {"run_ids": run_id, "metric_key": "m", "max_results": 9})
+    found = [(each["step"], each["timestamp"], str(each["value"])) for each in reply.json["metrics"]]
+    assert found == [(0, 9, "9.0"), (1, 4, "-1.0"), (1, 4, "0.0"), (1, 4, "NaN"), (1, 5, "1.0")]

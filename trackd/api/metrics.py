@@ -1,11 +1,10 @@
 """Points of metrics, logged one by one, and the histories they make: /api/2.0/mlflow/metrics."""
 
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List
 
 from trackd import fields, wire
 from trackd.api import rules
 from trackd.api.context import Context
-from trackd.entities import Metric
 from trackd.errors import InvalidParameterValue
 from trackd.fields.kinds import is_id
 from trackd.search import paging
@@ -83,32 +82,8 @@ def get_history_bulk_interval(
         raise InvalidParameterValue("start_step and end_step belong together; send both or neither.")
     if start_step is not None and end_step is not None and start_step > end_step:
         raise InvalidParameterValue(f"start_step {start_step} is above end_step {end_step}; exchange them.")
-    points: List[wire.Json] = []
-    for each in run_ids:
-        found = ctx.store.list_metric_history(each, metric_key) if is_id(each) else []
-        if start_step is not None and end_step is not None:
-            found = [point for point in found if start_step <= point.step <= end_step]
-        points += [wire.metric_of_run(each, point) for point in sample(found, max_results)]
+    steps = None if start_step is None or end_step is None else (start_step, end_step)
+    ids = list(filter(is_id, run_ids))
+    histories = ctx.store.sample_metric_histories(ids, metric_key, max_results, steps)
+    points = [wire.metric_of_run(each, point) for each, history in zip(ids, histories) for point in history]
     return {"metrics": points or None}
-
-
-def _by_step(point: Metric) -> Any:
-    # NaN is kept as 0 with a mark, which comes last.
-    is_nan = point.value != point.value
-    return point.step, point.timestamp, 0.0 if is_nan else point.value, is_nan
-
-
-def sample(points: Sequence[Metric], count: int) -> List[Metric]:
-    """At most ``count`` of the points, by step, evenly taken, the first and the last among them; of one, the last.
-
-    As MLflow's SQL store takes them: the points are cut into ``count`` parts of equal size (SQL's NTILE: the first
-    parts have one more where it does not come out even), of each the first is taken, and then the last of all stands
-    in for the last taken.
-    """
-    points = sorted(points, key=_by_step)
-    if len(points) <= count:
-        return points
-    size, longer = divmod(len(points), count)
-    taken = [points[part * size + min(part, longer)] for part in range(count)]
-    taken[-1] = points[-1]
-    return taken

@@ -2,25 +2,14 @@
 
 import os
 from typing import Callable, Optional
-from urllib.parse import unquote, urlsplit
 
+from trackd.config import is_database, local_path, store_uri
 from trackd.errors import TrackdError
 from trackd.store.base import Store
 
 
 class CannotOpen(TrackdError):
     """There is no store to be had there; the message says why and what to do."""
-
-
-def folder_of(uri: str) -> Optional[str]:
-    """The local folder that a path or a ``file:`` URI names; ``None`` for another scheme."""
-    if "://" not in uri and not uri.startswith("file:"):
-        return os.path.expanduser(uri)
-    parts = urlsplit(uri)
-    if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
-        return None
-    path = unquote(parts.path)
-    return path[1:] if os.name == "nt" and path[2:3] == ":" else path
 
 
 def open_store(
@@ -33,16 +22,21 @@ def open_store(
     progress: Callable[[int, int], None] = lambda done, total: None,
     log: Callable[[str], None] = lambda line: None,
 ) -> Store:
-    """The store at ``uri``: a path or ``file:`` URI. ``TrackdError`` if there is none to be had.
+    """The store at ``uri``: a path, a ``file:`` URI, or ``sqlite:`` for a database. ``TrackdError`` if there is none.
 
     ``sync`` is ``full``, ``1s`` or ``off``; by default what MLflow's own store of that kind does or better: ``1s``
-    for folders.
+    for folders, ``full`` for databases.
     ``progress(done, total)`` is called while a large folder is read for the first time; ``log`` gets a line per
     problem.
     """
-    root = folder_of(uri)
-    if root is None:
-        raise CannotOpen(f"Cannot open {uri!r}: a folder (a path or a file: URI) is what this version can serve.")
+    if is_database(uri):
+        from trackd.store.sql.open import open_database
+
+        return open_database(uri, sync=sync or "full", read_only=read_only, artifact_root=artifact_root, log=log)
+    try:
+        root = local_path(store_uri(uri))
+    except ValueError as error:
+        raise CannotOpen(f"Cannot open {uri!r}: it {error}.") from None
     if os.path.lexists(root) and not os.path.isdir(root):
         raise CannotOpen(f"Cannot open {root!r}: it is not a folder.")
     from trackd.store.file.open import open_folder

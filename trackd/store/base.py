@@ -14,7 +14,7 @@ room, no permission, a value that cannot be kept) and never for an id that is no
 nothing.
 """
 
-from typing import ContextManager, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import ContextManager, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, TypeVar
 
 from trackd.entities import (
     DatasetInput,
@@ -32,6 +32,8 @@ from trackd.entities import (
 from trackd.history.columns import History, from_points
 from trackd.search.clause import Clause, Cursor, Order
 
+Item = TypeVar("Item")
+
 
 class Problem(NamedTuple):
     """Something wrong in a store: where (a path, a table and key) and what, in one sentence."""
@@ -48,6 +50,25 @@ class RunCounts(NamedTuple):
     deleted: int
     running: int
     last_start_time: Optional[int]
+
+
+def sample(items: Sequence[Item], count: int) -> Sequence[Item]:
+    """At most ``count`` of the items in their order, evenly taken, the first and the last among them; of one, the last.
+
+    As MLflow's SQL store takes them: they are cut into ``count`` parts of equal size (SQL's NTILE: the first parts have
+    one more where it does not come out even), of each the first is taken, and then the last of all stands in for the
+    last taken.
+    """
+    if len(items) <= count:
+        return items
+    size, longer = divmod(len(items), count)
+    return [items[part * size + min(part, longer)] for part in range(count - 1)] + [items[-1]]
+
+
+def _by_step(point: Metric) -> Tuple[int, int, float, bool]:
+    # NaN is kept as 0 with a mark, which comes last.
+    is_nan = point.value != point.value
+    return point.step, point.timestamp, 0.0 if is_nan else point.value, is_nan
 
 
 class Reads:
@@ -135,9 +156,18 @@ class Reads:
         """
         return [from_points(self.list_metric_history(run_id, key)) for run_id, key in wanted]
 
-    def list_metric_steps(self, run_ids: Sequence[str], key: str) -> List[int]:
-        """The distinct steps at which any of these runs logged ``key``, ascending."""
-        raise NotImplementedError
+    def sample_metric_histories(
+        self, run_ids: Sequence[str], key: str, count: int, steps: Optional[Tuple[int, int]] = None
+    ) -> List[List[Metric]]:
+        """For each run at most ``count`` points of the metric by step, evenly taken (``sample``); with ``steps`` of
+        those from the first of the two to the second."""
+        found = []
+        for run_id in run_ids:
+            points = self.list_metric_history(run_id, key)
+            if steps is not None:
+                points = [point for point in points if steps[0] <= point.step <= steps[1]]
+            found.append(list(sample(sorted(points, key=_by_step), count)))
+        return found
 
     def list_datasets(self, experiment_ids: Sequence[str], limit: int) -> List[Tuple[str, str, str, Optional[str]]]:
         """Distinct (experiment id, dataset name, digest, context) of the inputs of these experiments' active runs."""

@@ -7,11 +7,7 @@ from typing import Callable, Optional
 from trackd.errors import TrackdError
 from trackd.store.file import layout
 from trackd.store.file.store import FileStore
-
-#: File systems on which SQLite's shared memory (WAL) does not work, as /proc/mounts names them.
-_NETWORK = frozenset(
-    "nfs nfs4 cifs smb3 smbfs ncpfs afs ceph glusterfs lustre beegfs fuse.sshfs fuse.glusterfs 9p".split()
-)
+from trackd.store.sql.network import is_on_network
 
 
 class CannotOpenFolder(TrackdError):
@@ -36,7 +32,7 @@ def open_folder(
         import tempfile  # not needed by most servers, and their start waits for it
 
         index = os.path.join(tempfile.mkdtemp(prefix="trackd-"), layout.INDEX)
-    if index is None and _is_on_network(root):
+    if index is None and is_on_network(root):
         raise CannotOpenFolder(
             f"{root!r} lies on a network file system, where the index cannot be kept. Name a local file for it:"
             " --index FILE."
@@ -62,19 +58,3 @@ def open_folder(
     except sqlite3.Error as error:
         path = index or os.path.join(root, layout.INDEX)
         raise CannotOpenFolder(f"Cannot use the index {path!r}: {error}.") from error
-
-
-def _is_on_network(root: str) -> bool:
-    """Whether the mount that holds ``root`` is of a network file system; only Linux can say."""
-    path = os.path.realpath(root)
-    best, kind = "", ""
-    try:
-        with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as mounts:
-            for line in mounts:
-                _, point, found, *_ = line.split(" ")
-                point = point.replace("\\040", " ")
-                if len(point) >= len(best) and (path == point or path.startswith(point.rstrip("/") + "/")):
-                    best, kind = point, found
-    except FileNotFoundError:
-        return False
-    return kind in _NETWORK

@@ -173,10 +173,6 @@ class FileStore(SqlReads, Store):
         """See ``store.base``."""
         return self.histories.get(wanted)
 
-    def list_metric_steps(self, run_ids: Sequence[str], key: str) -> List[int]:
-        """See ``store.base``."""
-        return sorted({point.step for run_id in run_ids for point in self.list_metric_history(run_id, key)})
-
     def version(self) -> str:
         """See ``store.base``."""
         return self._database.version()
@@ -433,25 +429,23 @@ class FileWriting:
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
         transaction = self._transaction
-        failed = kind is not None
         try:
-            if not failed:
-                changes = transaction.all_changes()
-                if changes:
-                    row = (index_file.encode_changes(changes),)
-                    cursor = transaction.connection.execute("INSERT INTO trackd_changes (changes) VALUES (?)", row)
-                    transaction.sequence = cursor.lastrowid or 0
+            changes = transaction.all_changes()
+            if error is None and changes:
+                row = (index_file.encode_changes(changes),)
+                cursor = transaction.connection.execute("INSERT INTO trackd_changes (changes) VALUES (?)", row)
+                transaction.sequence = cursor.lastrowid or 0
         except sqlite3.Error as problem:
-            failed = True
-            raise explain(problem) from problem
-        finally:
-            if transaction.moves:
-                self._store.paths.clear()
-            try:
-                self._database.end(failed, transaction)
-            except BaseException:
-                self._store.paths.clear()
-                raise
+            error = problem
+        if transaction.moves:
+            self._store.paths.clear()
+        try:
+            self._database.end(error, transaction)
+        except BaseException:
+            self._store.paths.clear()
+            raise
+        if isinstance(error, sqlite3.Error):
+            raise explain(error) from error
         if transaction.error is not None:
             raise transaction.error
 

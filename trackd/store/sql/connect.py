@@ -68,6 +68,10 @@ class Database:
       anybody is answered. If it raises, the database accepts no further writes: what was committed is in doubt outside
       of it, and only a restart can put that right.
     * ``full_sync``: a commit is on disk before it counts (``PRAGMA synchronous=FULL``).
+    * ``path`` may be a ``file:`` URI. With ``read_only`` nothing is written, not even the journal mode; without ``wal``
+      the file keeps the journal mode that it has (on network file systems, where readers must wait for writers).
+    * ``timeout``: seconds to wait for another process's lock.
+    * ``journal_afterwards``: the journal mode that the file gets back at the end, if nobody else has it open.
     """
 
     def __init__(
@@ -76,9 +80,17 @@ class Database:
         *,
         full_sync: bool,
         after_commit: Callable[[List[object]], object] = lambda members: None,
+        read_only: bool = False,
+        wal: bool = True,
+        timeout: float = BUSY_TIMEOUT / 1000,
+        journal_afterwards: str = "wal",
     ) -> None:
         self.path = path
         self._full_sync = full_sync
+        self._read_only = read_only
+        self._wal = wal and not read_only
+        self._timeout = timeout
+        self._journal_afterwards = journal_afterwards
         self._after_commit = after_commit
         self._lock = threading.Lock()
         self._waiting: Deque[None] = deque()
@@ -94,15 +106,25 @@ class Database:
 
     def _connect(self) -> Connection:
         connection = sqlite3.connect(
-            self.path, timeout=BUSY_TIMEOUT / 1000, isolation_level=None, check_same_thread=False, cached_statements=256
+            self.path,
+            timeout=self._timeout,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+            uri=self.path.startswith("file:"),
         )
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=" + ("FULL" if self._full_sync else "NORMAL"))
+        connection.execute(f"PRAGMA cache_size=-{PAGE_CACHE}")
+        if self._read_only:
+            connection.execute("PRAGMA query_only=1")
+            return connection
+        if self._wal:
+            connection.execute("PRAGMA journal_mode=WAL")
+        # NORMAL is safe only in a log that a crash cannot tear.
+        connection.execute("PRAGMA synchronous=" + ("FULL" if self._full_sync or not self._wal else "NORMAL"))
         # A log that grew long in a burst is cut when it begins anew.
         connection.execute(f"PRAGMA journal_size_limit={4096 * LONG_LOG}")
         # Some systems build SQLite to overwrite what is deleted with zeros: twice the writing for every pending change.
         connection.execute("PRAGMA secure_delete=0")
-        connection.execute(f"PRAGMA cache_size=-{PAGE_CACHE}")
         # Checkpoints are made in the background (``checkpoint``), so that no request pays for one.
         connection.execute("PRAGMA wal_autocheckpoint=0")
         return connection
@@ -130,8 +152,10 @@ class Database:
                 connection.execute("BEGIN")
                 yield connection
                 connection.execute("COMMIT")
-            except BaseException:
+            except BaseException as error:
                 connection.close()
+                if isinstance(error, sqlite3.Error):
+                    raise explain(error) from error
                 raise
             self._readers.append(connection)
 
@@ -146,34 +170,41 @@ class Database:
                     f"The store stopped taking writes after a failure ({self._failed}); restart the server."
                 )
             self.writer.execute("SAVEPOINT member" if self._group.members else "BEGIN IMMEDIATE")
-        except BaseException:
+        except BaseException as error:
             self._leave(self._others_come())
+            if isinstance(error, sqlite3.Error):
+                raise explain(error) from error
             raise
         return self.writer
 
-    def end(self, failed: bool, member: object = None) -> None:
-        """End the transaction: undo it, or commit it (now, or with those that wait) and return when that is done."""
+    def end(self, error: Optional[BaseException] = None, member: object = None) -> None:
+        """End the transaction. After an ``error`` it is undone; else it is committed (now, or with those that wait),
+        which is done when this returns."""
         group = self._group
+        if error is not None and not self.writer.in_transaction:
+            # For want of room SQLite rolls back all of it by itself, with those of the group that were done.
+            self._undo(explain(error) if isinstance(error, sqlite3.Error) else error)
+            self._lock.release()
+            return
         try:
             # The first of a group has no savepoint of its own: with nobody before it the whole transaction goes.
-            if failed:
+            if error is not None:
                 self.writer.execute("ROLLBACK TO member" if group.members else "ROLLBACK")
             if group.members:
                 self.writer.execute("RELEASE member")
-        except sqlite3.Error as error:
-            # A full disk makes SQLite roll back all of it by itself, with those of the group that were done.
-            self._undo(explain(error))
+        except sqlite3.Error as problem:
+            self._undo(explain(problem))
             self._lock.release()
-            raise
-        if not failed:
+            raise explain(problem) from problem
+        if error is None:
             group.members.append(member)
         # Asked once: somebody can begin to wait at any moment, and who leaves the commit to others must wait for it.
         others = self._others_come()
-        if others and not failed and group.done is None:
+        if others and error is None and group.done is None:
             group.done = threading.Event()
         done = group.done
         self._leave(others)
-        if failed:
+        if error is not None:
             return
         if done is not None:
             done.wait()
@@ -207,7 +238,7 @@ class Database:
         if group.done is not None:
             group.done.set()
 
-    def _undo(self, error: Exception) -> None:
+    def _undo(self, error: BaseException) -> None:
         """Nothing of the group was kept: let those who wait for it know."""
         group, self._group = self._group, _Group()
         group.error = error
@@ -242,7 +273,7 @@ class Database:
                     connection.execute(f"PRAGMA busy_timeout={LOG_TIMEOUT}")
                     # Readers that were still in the log would keep the next writer from beginning it anew.
                     connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
-                    connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT}")
+                    connection.execute(f"PRAGMA busy_timeout={int(self._timeout * 1000)}")
         except sqlite3.Error as error:
             raise explain(error) from error
 
@@ -262,7 +293,18 @@ class Database:
                 self._readers.pop().close()
             if self._listener is not None:
                 self._listener.close()
+            if self._wal and self._journal_afterwards in ("delete", "truncate", "persist"):
+                self._leave_wal()
             self.writer.close()
+
+    def _leave_wal(self) -> None:
+        """Give the file back as it was found. Somebody else who has it open keeps it in WAL, which is as good."""
+        self.writer.execute("PRAGMA busy_timeout=0")
+        try:
+            self.writer.execute(f"PRAGMA journal_mode={self._journal_afterwards}")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise explain(error) from error
 
 
 def explain(error: sqlite3.Error) -> Exception:

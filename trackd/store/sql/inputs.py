@@ -7,6 +7,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 from trackd.entities import Dataset, DatasetInput, ModelInput, ModelOutput, Tag
 from trackd.store.sql.connect import Connection, Reading
 from trackd.store.sql.schema import DATASET_TO_RUN, RUN_TO_MODEL_INPUT, RUN_TO_MODEL_OUTPUT
+from trackd.store.sql.tables import ALL, DATASETS, LOGGED_MODELS, Tables
 
 _CONTEXT = "mlflow.data.context"
 _DATASETS = (
@@ -31,6 +32,8 @@ _SUMMARIES = (
     f" LEFT JOIN input_tags ON input_tags.input_uuid = inputs.input_uuid AND input_tags.name = '{_CONTEXT}'"
     " WHERE runs.lifecycle_stage = 'active' LIMIT ?"
 )
+#: ``step`` came with logged models; it is 0 for datasets.
+_INPUT_COLUMNS = ("input_uuid", "source_type", "source_id", "destination_type", "destination_id", "step")
 
 
 class Inputs(NamedTuple):
@@ -41,9 +44,11 @@ class Inputs(NamedTuple):
     outputs: Dict[str, List[ModelOutput]]
 
 
-def fill_inputs(connection: Connection, wanted: str) -> Inputs:
+def fill_inputs(connection: Connection, wanted: str, tables: Tables = ALL) -> Inputs:
     """Inputs and outputs of the runs whose ids are in ``wanted`` (a JSON list), in the order they were logged."""
     found = Inputs({}, {}, {})
+    if not tables.has(DATASETS):
+        return found
     if connection.execute("SELECT 1 FROM inputs LIMIT 1").fetchone() is None:
         return found  # most stores have none, and three questions for each run of a page are a tenth of its time
     rows = connection.execute(_DATASETS, (wanted,)).fetchall()
@@ -52,6 +57,8 @@ def fill_inputs(connection: Connection, wanted: str) -> Inputs:
         for run_id, input_uuid, *dataset in rows:
             one = DatasetInput(Dataset(*dataset), tags.get(input_uuid, ()))
             found.datasets.setdefault(run_id, []).append(one)
+    if not tables.has(LOGGED_MODELS):
+        return found
     for run_id, model_id, _ in connection.execute(_MODELS, (wanted,) + RUN_TO_MODEL_INPUT):
         found.models.setdefault(run_id, []).append(ModelInput(model_id))
     for run_id, model_id, step in connection.execute(_MODELS, (wanted,) + RUN_TO_MODEL_OUTPUT):
@@ -71,6 +78,8 @@ class InputReads(Reading):
 
     def list_datasets(self, experiment_ids: Sequence[str], limit: int) -> List[Tuple[str, str, str, Optional[str]]]:
         """See ``store.base``."""
+        if not self.tables.has(DATASETS):
+            return []
         with self.reading() as connection:
             return connection.execute(_SUMMARIES, (json.dumps(list(experiment_ids)), limit)).fetchall()
 
@@ -91,11 +100,9 @@ class InputWrites(InputReads):
         self, input_uuid: str, ends: Tuple[str, str], source: str, destination: str, step: int = 0
     ) -> bool:
         """Keep that ``source`` went into (or came out as) ``destination``; ``ends`` names what they are."""
-        cursor = self.connection.execute(
-            "INSERT OR IGNORE INTO inputs (input_uuid, source_type, source_id, destination_type, destination_id, step)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (input_uuid, ends[0], source, ends[1], destination, step),
-        )
+        row = (input_uuid, ends[0], source, ends[1], destination, step)
+        values = dict(zip(_INPUT_COLUMNS, row))
+        cursor = self.connection.execute(self.tables.insert("inputs", _INPUT_COLUMNS, "INSERT OR IGNORE"), values)
         return cursor.rowcount > 0
 
     def insert_input_tags(self, input_uuid: str, tags: Sequence[Tag]) -> None:
@@ -114,6 +121,10 @@ class InputWrites(InputReads):
 
     def add_inputs(self, run_id: str, datasets: Sequence[DatasetInput], models: Sequence[ModelInput]) -> None:
         """See ``store.base``."""
+        if datasets:
+            self.tables.require(DATASETS)
+        if models:
+            self.tables.require(LOGGED_MODELS)
         experiment_id = self.experiment_of(run_id)
         for one in datasets:
             dataset_uuid = self.dataset_uuid(experiment_id, one.dataset)
@@ -123,6 +134,7 @@ class InputWrites(InputReads):
 
     def add_outputs(self, run_id: str, models: Sequence[ModelOutput]) -> None:
         """See ``store.base``."""
+        self.tables.require(LOGGED_MODELS)
         for model in models:
             self.insert_input(uuid.uuid4().hex, RUN_TO_MODEL_OUTPUT, run_id, model.model_id, model.step)
 

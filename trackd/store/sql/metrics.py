@@ -2,7 +2,7 @@
 
 import math
 from operator import itemgetter
-from typing import Dict, List, Sequence
+from typing import Dict, List, Sequence, Tuple
 
 from trackd.entities import Metric
 from trackd.store.sql.connect import Connection, Reading
@@ -38,17 +38,32 @@ def latest_metrics(connection: Connection, wanted: str) -> Dict[int, List[Metric
 _key = itemgetter(0)
 
 
+Row = Tuple[str, float, int, int, int, str]
+
+
 class MetricWrites(Reading):
     """Writes to ``latest_metrics``."""
 
+    def metric_rows(self, run_id: str, metrics: Sequence[Metric]) -> List[Row]:
+        """(key, value, timestamp, step, is_nan, run id) of each point, as the tables have it: NaN is 0 and a flag."""
+        return [
+            (metric[0], 0.0, metric[2], metric[3], 1, run_id)
+            if metric[1] != metric[1]
+            else (metric[0], metric[1], metric[2], metric[3], 0, run_id)
+            for metric in metrics
+        ]
+
     def put_latest_metrics(self, run_id: str, metrics: Sequence[Metric]) -> None:
         """Let these points count for what is current."""
-        self.connection.executemany(
-            _PUT_LATEST,
-            [
-                (metric[0], 0.0, metric[2], metric[3], 1, run_id)
-                if metric[1] != metric[1]
-                else (metric[0], metric[1], metric[2], metric[3], 0, run_id)
-                for metric in metrics
-            ],
-        )
+        self.connection.executemany(_PUT_LATEST, self.metric_rows(run_id, metrics))
+
+    def put_latest_rows(self, rows: Sequence[Row]) -> None:
+        """The same for rows: of each key only the greatest is written."""
+        if len(rows) > 1:
+            greatest: Dict[str, Row] = {}
+            for row in rows:
+                known = greatest.get(row[0])
+                if known is None or (row[3], row[2], row[1]) > (known[3], known[2], known[1]):
+                    greatest[row[0]] = row
+            rows = list(greatest.values())
+        self.connection.executemany(_PUT_LATEST, rows)

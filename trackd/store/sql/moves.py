@@ -26,7 +26,7 @@ class MoveWrites(RunWrites, InputWrites):
     def move_datasets(self, info: RunInfo, experiment_id: str) -> None:
         """Let the run's dataset inputs be those of the other experiment, which gets the datasets that it lacks."""
         wanted = f'["{info.run_id}"]'
-        for one in fill_inputs(self.connection, wanted).datasets.get(info.run_id, ()):
+        for one in fill_inputs(self.connection, wanted, self.tables).datasets.get(info.run_id, ()):
             old = self.dataset_uuid(info.experiment_id, one.dataset)
             new = self.copied_dataset(experiment_id, one.dataset)
             self.connection.execute(_REPOINT, (new, *DATASET_TO_RUN, info.run_id, old))

@@ -11,6 +11,7 @@ from trackd.store.sql.inputs import fill_inputs
 from trackd.store.sql.metrics import latest_metrics
 from trackd.store.sql.removal import Removal
 from trackd.store.sql.search import select_runs
+from trackd.store.sql.tables import ALL, DATASETS, Tables
 
 _INFO = (
     "SELECT run_uuid, CAST(experiment_id AS TEXT), name, user_id, status, start_time, end_time, artifact_uri,"
@@ -30,13 +31,13 @@ def _pairs(connection: Connection, query: str, wanted: str, make: Type[Pair]) ->
     return [JsonPairs(text, make) for (text,) in connection.execute(query, (wanted,))]
 
 
-def list_runs(connection: Connection, infos: Sequence[RunInfo]) -> List[Run]:
+def list_runs(connection: Connection, infos: Sequence[RunInfo], tables: Tables = ALL) -> List[Run]:
     """Whole runs for these infos, in their order, with one query per table."""
     wanted = json.dumps([info.run_id for info in infos])
     metrics = latest_metrics(connection, wanted)
     params = _pairs(connection, _PARAMS, wanted, Param)
     tags = _pairs(connection, _TAGS, wanted, Tag)
-    inputs = fill_inputs(connection, wanted)
+    inputs = fill_inputs(connection, wanted, tables)
     return [
         Run(
             info,
@@ -64,7 +65,7 @@ class RunReads(ExperimentReads):
         """See ``store.base``."""
         with self.reading() as connection:
             row = connection.execute(_INFO, (run_id,)).fetchone()
-            return list_runs(connection, [RunInfo._make(row)])[0] if row else None
+            return list_runs(connection, [RunInfo._make(row)], self.tables)[0] if row else None
 
     def search_runs(
         self,
@@ -76,10 +77,10 @@ class RunReads(ExperimentReads):
         cursor: Cursor = Cursor(),
     ) -> Tuple[List[Run], Optional[Cursor]]:
         """See ``store.base``."""
-        statement = select_runs(experiment_ids, view_type, clause, order, limit, cursor)
+        statement = select_runs(experiment_ids, view_type, clause, order, limit, cursor, self.tables.has(DATASETS))
         with self.reading() as connection:
             rows, next_cursor = statement.page(connection.execute(statement.sql, statement.parameters).fetchall())
-            return list_runs(connection, [RunInfo._make(row) for row in rows]), next_cursor
+            return list_runs(connection, [RunInfo._make(row) for row in rows], self.tables), next_cursor
 
     def list_run_infos(self, experiment_id: str) -> List[RunInfo]:
         """See ``store.base``."""
@@ -101,7 +102,7 @@ class RunReads(ExperimentReads):
         """See ``store.base``."""
         with self.reading() as connection:
             rows = [connection.execute(_INFO, (run_id,)).fetchone() for run_id in run_ids]
-            return list_runs(connection, [RunInfo._make(row) for row in rows if row])
+            return list_runs(connection, [RunInfo._make(row) for row in rows if row], self.tables)
 
     def get_params(self, run_id: str, keys: Iterable[str]) -> Dict[str, str]:
         """See ``store.base``."""

@@ -82,14 +82,17 @@ def select_runs(
     order: Sequence[Order],
     limit: int,
     cursor: Cursor = Cursor(),
+    has_datasets: bool = True,
 ) -> Statement:
     """The statement for a page of at most ``limit`` (> 0) runs; its rows begin with the columns of ``RunInfo``.
 
+    Without ``has_datasets`` there are no tables for them, and no run has one.
     ``order`` is as ``parse_order_by`` makes it. Ids that are no integers find nothing, as those that are not there.
 
     :raises InvalidParameterValue: for a cursor that belongs to another order, and above ``MAX_JOINS``.
     """
-    return _statement(RUNS_SOURCE, *_in_experiments(experiment_ids), view_type, clause, order, limit, cursor)
+    source = RUNS_SOURCE if has_datasets else RUNS_SOURCE._replace(datasets=False)
+    return _statement(source, *_in_experiments(experiment_ids), view_type, clause, order, limit, cursor)
 
 
 def select_logged_models(
@@ -286,6 +289,8 @@ class _Where:
         return f"CAST({column} AS TEXT)" if self.source.schema.attribute_type(name) == ID else column
 
     def _runs_with_dataset(self, comparison: Comparison) -> str:
+        if not self.source.datasets:
+            return "(SELECT NULL WHERE 0)"
         # Few datasets are shared by many runs, so what matches is looked up once. The + keeps SQLite from an index that
         # begins with the type, which nearly all rows have in common.
         if comparison.key == "context":

@@ -20,7 +20,7 @@ class Keys(NamedTuple):
 
 class Source(NamedTuple):
     """Where an entity lies: its table, the column of its id, the columns of an answer, those that are called otherwise
-    than their attributes, and the tables of its keys."""
+    than their attributes, the tables of its keys, and whether there are tables for datasets."""
 
     schema: Schema
     table: str
@@ -28,6 +28,7 @@ class Source(NamedTuple):
     columns: Tuple[str, ...]
     renamed: Mapping[str, str]
     keys: Mapping[str, Keys]
+    datasets: bool = True
 
 
 RUNS_SOURCE = Source(

@@ -12,6 +12,7 @@ today. Where an older database differs, there are three ways, all of them asked 
   such column.
 """
 
+import sqlite3
 from typing import Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from trackd.errors import NotImplementedHere
@@ -57,14 +58,23 @@ class Tables:
     """The tables and columns of one database, looked at when it was opened. ``None`` stands for all there are, without
     workspaces: the index of the file store."""
 
-    def __init__(self, columns: Optional[Mapping[str, FrozenSet[str]]] = None) -> None:
+    def __init__(
+        self,
+        columns: Optional[Mapping[str, FrozenSet[str]]] = None,
+        indexes: FrozenSet[Tuple[str, ...]] = frozenset(),
+    ) -> None:
         self._columns = columns
+        self._indexes = indexes
         self.has_workspaces = columns is not None and "workspace" in columns.get("registered_models", ())
         self._texts: Dict[object, str] = {}
 
     def has_column(self, table: str, column: str) -> bool:
         """Whether there is such a table with such a column."""
         return self._columns is None or column in self._columns.get(table, ())
+
+    def has_index(self, table: str, *columns: str) -> bool:
+        """Whether the table has an index on exactly these columns."""
+        return (table, *columns) in self._indexes
 
     def has(self, feature: Feature) -> bool:
         """Whether there is a place for what came with the feature."""
@@ -102,6 +112,21 @@ class Tables:
             found = f"{verb} INTO {table} ({', '.join(kept)}) VALUES ({values})"
             self._texts[(table, columns, verb)] = found
         return found
+
+
+def look_at(connection: sqlite3.Connection) -> Tables:
+    """The tables, columns and indexes of a database."""
+    columns: Dict[str, FrozenSet[str]] = {}
+    indexes = set()
+    for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')").fetchall():
+        columns[table] = frozenset(row[1] for row in connection.execute(f'PRAGMA table_info("{table}")'))
+    query = (
+        "SELECT t.name, i.name FROM sqlite_master t JOIN sqlite_master i ON i.tbl_name = t.name"
+        " WHERE t.type = 'table' AND i.type = 'index'"
+    )
+    for table, index in connection.execute(query).fetchall():
+        indexes.add((table, *(row[2] for row in connection.execute(f'PRAGMA index_info("{index}")'))))
+    return Tables(columns, frozenset(indexes))
 
 
 #: The tables of the file store's index.
