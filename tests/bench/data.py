@@ -64,6 +64,10 @@ FULL = Shape(102, "full runs", 1_000, 6, 6, 6)
 LARGE = Shape(103, "many runs", 20_000, 2, 2, 2)
 #: An existing folder: 34 files a run, 102,000 in all, ten points a metric.
 EXISTING = Shape(104, "existing folder", 3_000, 12, 12, 9, points=10)
+#: A history that a chart takes a sample of.
+LONG = Shape(105, "a long run", 1, 1, 1, 1, points=1_000_000)
+#: Eight million points: what a database of years holds.
+DEEP = Shape(106, "deep runs", 20_000, 4, 4, 4, points=100)
 
 
 def shape_runs(shape: Shape) -> Iterator[SeedRun]:

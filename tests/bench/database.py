@@ -1,4 +1,4 @@
-"""Writes runs into the SQLite databases of MLflow and FastTrackML, while their servers are stopped.
+"""Writes runs into the SQLite databases of trackd, MLflow and FastTrackML, while their servers are stopped.
 
 Through their APIs 20,000 runs would take them minutes. Both keep nearly the same tables; a row is given every value
 that either knows, and the columns that a table does not have are left out.
@@ -12,7 +12,7 @@ from tests.bench.data import START_TIME, SeedRun, Shape, seeded_value, shape_run
 Row = Dict[str, Any]
 
 
-def write_shapes(path: str, shapes: Sequence[Shape]) -> None:
+def write_shapes(path: str, shapes: Sequence[Shape], analyze: bool = True) -> None:
     """Add experiments with all their runs to the database at ``path``, in one transaction each."""
     connection = sqlite3.connect(path, timeout=30, isolation_level=None)
     try:
@@ -20,7 +20,8 @@ def write_shapes(path: str, shapes: Sequence[Shape]) -> None:
             connection.execute("BEGIN IMMEDIATE")
             _write_shape(connection, shape)
             connection.execute("COMMIT")
-        connection.execute("ANALYZE")
+        if analyze:
+            connection.execute("ANALYZE")
     finally:
         connection.close()
 

@@ -59,7 +59,7 @@ class Trackd(Server):
 
     name = "trackd"
     label = "trackd"
-    stages = ("start", "write", "write-full", "read", "folder", "long")
+    stages: Sequence[str] = ("start", "write", "write-full", "read", "folder", "long")
     is_peer = False
     sync_modes = ("1s", "full")
 
@@ -87,6 +87,29 @@ class Trackd(Server):
         folder.ensure_default(root)
         for shape in shapes:
             folder.write_shape(root, shape)
+
+
+class TrackdSqlite(Trackd):
+    """The same on a database, which it makes itself; ``--sync`` is ``full`` there unless a row asks for something else.
+
+    (The rows with ``--sync 1s`` in their title are measured with ``full`` here, as by default.)
+    """
+
+    name = "trackd-sqlite"
+    label = "trackd, sqlite"
+    stages: Sequence[str] = ("start", "write", "read")
+
+    def command(self, port: int, place: Path, sync: str = "") -> List[str]:
+        """``python3 -m trackd server`` on ``place/trackd.db``."""
+        return [
+            sys.executable, "-m", "trackd", "server", "--port", str(port),
+            "--backend-store-uri", f"sqlite:///{place / 'trackd.db'}",
+            "--artifacts-destination", str(place / "mlartifacts"),
+        ]
+
+    def seed(self, place: Path, shapes: Sequence[Shape]) -> None:
+        """Write into its database, as MLflow would: without statistics for SQLite."""
+        database.write_shapes(str(place / "trackd.db"), shapes, analyze=False)
 
 
 class Mlflow(Server):
@@ -175,7 +198,7 @@ class Floor(Server):
 
 
 #: In the order of the columns.
-SERVERS: Sequence[Server] = (Trackd(), Mlflow(1), Mlflow(None), Fasttrackml(), Floor())
+SERVERS: Sequence[Server] = (Trackd(), TrackdSqlite(), Mlflow(1), Mlflow(None), Fasttrackml(), Floor())
 
 
 def environment_script(environment: environments.Environment, name: str) -> Path:

@@ -4,6 +4,7 @@ A new row is one entry of ``WORKLOADS`` and one function. (Artifact up and down,
 here with the artifact store, under the stage ``write``.)
 """
 
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import Any, Callable, List, NamedTuple, Optional, Sequence
@@ -266,6 +267,37 @@ def page_last(bench: Bench) -> Measure:
     return _search(bench, data.search_body(data.LARGE, 100, page_token=bench.server.page_token(token)), 100)
 
 
+def interval_long(bench: Bench) -> Measure:
+    """2,500 points of a history of 1,000,000."""
+    return _interval(bench, data.LONG, 1, 2500, 2500)
+
+
+def interval_many(bench: Bench) -> Measure:
+    """The points of a metric of 100 runs, as one chart wants them."""
+    return _interval(bench, data.DEEP, 100, 320, 100 * data.DEEP.points)
+
+
+def _interval(bench: Bench, shape: data.Shape, runs: int, size: int, expected: int) -> Measure:
+    """Median latency of a get-history-bulk-interval that must find ``expected`` points."""
+    ids = [run.run_id for run in islice(data.shape_runs(shape), runs)]
+    path = "/ajax-api/2.0/mlflow/metrics/get-history-bulk-interval?"
+    path += "".join(f"run_ids={run_id}&" for run_id in ids) + f"metric_key={data.METRIC_NAMES[0]}&max_results={size}"
+    found = len(ask(bench.port, path).get("metrics", []))
+    if found != expected:
+        raise Failed(f"found {found} points, not {expected}")
+    return latencies(bench.drive([data.get(path, bench.port)], 1, max_requests=200))
+
+
+def filter_deep(bench: Bench) -> Measure:
+    """The best 100 of 20,000 runs that have 8,000,000 points."""
+    return _search(bench, data.search_body(data.DEEP, 100, by_metric=True), 100)
+
+
+def page_deep(bench: Bench) -> Measure:
+    """The first 100 of them."""
+    return _search(bench, data.search_body(data.DEEP, 100), 100)
+
+
 # An existing folder. The runner has started the server on it, twice.
 
 
@@ -344,6 +376,13 @@ WORKLOADS: Sequence[Workload] = (
              (data.LARGE,), slow=True),
     Workload("page-last", "last page of 100 of 20,000 runs", "ms", LESS, None, "read", page_last,
              (data.LARGE,), slow=True),
+    Workload("interval", "2,500 points of a history of 1,000,000", "ms", LESS, 10, "read", interval_long,
+             (data.LONG,), slow=True),
+    Workload("deep-filter", "filter + order, 20,000 runs x 4 metrics x 100 points", "ms", LESS, 30, "read", filter_deep,
+             (data.DEEP,), asked=True),
+    Workload("deep-page", "first page of 100 of the same", "ms", LESS, 10, "read", page_deep, (data.DEEP,), asked=True),
+    Workload("deep-interval", "the points of a metric of 100 of the same", "ms", LESS, 20, "read", interval_many,
+             (data.DEEP,), asked=True),
     Workload(
         "folder-first", "folder of 3,000 runs (102,000 files): first list", "s", LESS, 10, "folder", first_start,
         (data.EXISTING,), slow=True,
