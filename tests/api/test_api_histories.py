@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import sqlite3
 from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
@@ -253,6 +254,32 @@ def test_a_metric_file_that_others_append_to_and_rewrite_is_shown_as_it_is(tmp_p
         path.write_bytes(old.replace(b"5.0", b"9.0"))
         refresh.refresh({f"0/{run}"})
         assert show(client, run)["value"] == [9.0, 6.0]
+    finally:
+        store.close()
+
+
+def test_rows_that_others_write_to_a_database_and_runs_that_go_show_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "my.db"
+    store = open_store(f"sqlite:///{path}", sync="off")
+    try:
+        client = Client(App(store, Config(backend_store_uri=f"sqlite:///{path}")))
+        runs = [client.run(), client.run()]
+        for run in runs:
+            log(client, run, [1.0, 2.0])
+            assert show(client, run)["value"] == [1.0, 2.0]
+        other = sqlite3.connect(path)
+        insert = "INSERT INTO metrics (key, value, timestamp, run_uuid, step, is_nan) VALUES ('m', ?, 9, ?, ?, ?)"
+        with other:
+            other.execute(insert, (0.0, runs[0], 2, 1))
+            other.execute(insert, (5.0, runs[0], 1, 0))
+        other.close()
+        seen = show(client, runs[0])
+        assert list(zip(seen["step"], seen["value"])) == [(0, 1.0), (1, 5.0), (1, 2.0), (2, "NaN")]
+        with store.transaction() as tx:
+            tx.drop_runs([runs[0]])
+        log(client, runs[1], [3.0], first=2)
+        found = client.ok(HISTORY, run_ids=runs, metric_keys=["m"])["series"]
+        assert [each["value"] for each in found] == [[1.0, 2.0, 3.0]]
     finally:
         store.close()
 

@@ -9,8 +9,9 @@ from typing import Callable, ContextManager, List, Mapping, Optional, Sequence, 
 from trackd.entities import Metric
 from trackd.errors import PermissionDenied, TrackdError
 from trackd.store.base import Problem, Store
+from trackd.store.sql.columns import HistoryColumns
 from trackd.store.sql.connect import Connection, Database, explain
-from trackd.store.sql.histories import HistoryReads, HistoryWrites
+from trackd.store.sql.histories import HistoryWrites
 from trackd.store.sql.tables import Tables
 from trackd.store.sql.transaction import SqlReads, SqlTransaction
 
@@ -29,7 +30,7 @@ class DatabaseTransaction(HistoryWrites, SqlTransaction):
             self.insert_model_points(self.experiment_of(run_id), run_id, of_models)
 
 
-class SqlStore(HistoryReads, SqlReads, Store):
+class SqlStore(HistoryColumns, SqlReads, Store):
     """A store on an open ``database`` with these ``tables``. (``open.open_database`` makes one of a URI.)
 
     * ``artifact_root``: where the default experiment of a new database keeps its artifacts.
@@ -56,6 +57,7 @@ class SqlStore(HistoryReads, SqlReads, Store):
         self._log = log
         self._finish = finish
         self._closed = False
+        self.remember()
         self._written = threading.Event()
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep_log_short, name="trackd-log", daemon=True)
