@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     results: Dict[str, int] = {}
     if not is_core:
-        for environment in (environments.MLFLOW_3, environments.MLFLOW_2):
+        for environment in environments.FOR_COMPAT:
             results[environment.name] = made(environment)
     if rest:
         return step([python, "-m", "pytest", *(CORE if is_core else []), *rest])

@@ -74,6 +74,9 @@ MLFLOW_2_9 = _skinny("2.9.2", "sqlalchemy<2.1", "alembic<2")
 MLFLOW_2_22 = _skinny("2.22.5", "sqlalchemy<2.1", "alembic<2")
 MLFLOW_3_1 = _skinny("3.1.4", "sqlalchemy<2.1", "alembic<2")
 
+#: All that the compat tests need.
+FOR_COMPAT = (MLFLOW_3, MLFLOW_2, MLFLOW_2_0, MLFLOW_2_9, MLFLOW_2_22, MLFLOW_3_1)
+
 #: For the benchmark only: the server ``fml``. (Its Python module does not import beside the MLflow that comes with it.)
 FASTTRACKML = Environment(
     "fasttrackml", ("fasttrackml",),

@@ -1,6 +1,6 @@
 """Runs under the Python of an MLflow environment and does what it is told, one line of JSON at a time.
 
-``python -m tests.compat.worker_main`` reads lines ``{"do": name, "with": {...}}`` and answers each with a line
+``python -m tests.compat.worker_main [MODULE]`` reads lines ``{"do": name, "with": {...}}`` and answers each with a line
 ``{"done": result}`` or ``{"failed": traceback}``. One process serves many tests: ``import mlflow`` takes seconds.
 """
 
@@ -10,19 +10,24 @@ import sys
 import traceback
 from typing import Any, Callable, Dict
 
-from tests.compat import client_session, folder_writer, live_writer, model_writer, store_dump
 
-#: What can be asked for.
-TASKS: Dict[str, Callable[..., Any]] = {
-    **{"client " + name: task for name, task in client_session.SCENARIOS.items()},
-    "version": client_session.version,
-    "write": folder_writer.write,
-    "write by http": folder_writer.write_by_http,
-    "write with MLflow 3": folder_writer.what_mlflow_3_adds,
-    "dump": store_dump.dump,
-    **{"model " + name: task for name, task in model_writer.TASKS.items()},
-    **{"live " + name: task for name, task in live_writer.TASKS.items()},
-}
+def tasks(module: str) -> Dict[str, Callable[..., Any]]:
+    """What can be asked for: the ``TASKS`` of a module, or else those of all that 2.22 and 3.17.2 share."""
+    if module:
+        from importlib import import_module
+
+        return dict(import_module(module).TASKS)
+    from tests.compat import client_session, folder_writer, live_writer, store_dump
+
+    return {
+        **{"client " + name: task for name, task in client_session.SCENARIOS.items()},
+        "version": client_session.version,
+        "write": folder_writer.write,
+        "write by http": folder_writer.write_by_http,
+        "write with MLflow 3": folder_writer.what_mlflow_3_adds,
+        "dump": store_dump.dump,
+        **{"live " + name: task for name, task in live_writer.TASKS.items()},
+    }
 
 
 def main() -> None:
@@ -30,10 +35,11 @@ def main() -> None:
     # MLflow prints to standard output; answers go to the real one, everything else to standard error.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    known = tasks(sys.argv[1] if len(sys.argv) > 1 else "")
     for line in sys.stdin:
         asked = json.loads(line)
         try:
-            answer = {"done": TASKS[asked["do"]](**asked["with"])}
+            answer = {"done": known[asked["do"]](**asked["with"])}
         except Exception:
             answer = {"failed": traceback.format_exc()}
         answers.write(json.dumps(answer) + "\n")

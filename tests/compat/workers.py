@@ -14,9 +14,12 @@ TASK_LIMIT = 180.0
 
 
 class Worker:
-    """A process under an MLflow environment's Python that runs the tasks of ``worker_main``."""
+    """A process under an MLflow environment's Python that runs the ``tasks`` of ``worker_main``.
 
-    def __init__(self, python: Path, folder: Path) -> None:
+    Those in ``tests.compat.database_tasks`` are for any release, the others for 2.22 and 3.17.2.
+    """
+
+    def __init__(self, python: Path, folder: Path, tasks: str = "") -> None:
         self.log = folder / "worker.log"
         variables = dict(
             os.environ,
@@ -30,8 +33,9 @@ class Worker:
         )
         variables.pop("MLFLOW_TRACKING_URI", None)
         self._err = open(self.log, "w", encoding="utf-8")
+        command = [str(python), "-m", "tests.compat.worker_main", *([tasks] if tasks else [])]
         self.process = subprocess.Popen(
-            [str(python), "-m", "tests.compat.worker_main"], cwd=str(folder), env=variables,
+            command, cwd=str(folder), env=variables,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._err, text=True, encoding="utf-8",
         )
 
