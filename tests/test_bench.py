@@ -16,9 +16,10 @@ import pytest
 
 from tests.bench import __main__ as program
 from tests.bench import data, database, folder, load, process, report
+from tests.bench.__main__ import WORKLOADS
 from tests.bench.runner import Ceiling, Column, Runner
 from tests.bench.servers import SERVERS
-from tests.bench.workloads import WORKLOADS, Measure, Settings
+from tests.bench.workloads import Measure, Settings
 
 BY_NAME = {server.name: server for server in SERVERS}
 ROWS = {row.name: row for row in WORKLOADS}

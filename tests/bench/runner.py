@@ -2,7 +2,7 @@
 
 The stages, each with a fresh start: ``start`` and ``write`` on an empty store (the same server), ``write-full`` with
 ``--sync full``, ``read`` on a store filled with the runs that the wanted rows search, ``folder`` on an existing folder
-that trackd has not seen, ``long`` for many requests.
+that trackd has not seen, ``models`` on logged models that its first row makes, ``long`` for many requests.
 """
 
 import os
@@ -85,6 +85,8 @@ class Runner:
             self._read(server, rows["read"], column)
         if rows.get("folder"):
             self._folder(server, rows["folder"], column)
+        if rows.get("models"):
+            self._once(server, rows["models"], column)
         if rows.get("long"):
             self._once(server, rows["long"], column)
         return column
