@@ -10,6 +10,8 @@ from trackd.entities import (
     ACTIVE,
     ACTIVE_ONLY,
     ALL,
+    DELETED_STAGE,
+    Alias,
     DatasetInput,
     Experiment,
     LoggedModel,
@@ -17,7 +19,9 @@ from trackd.entities import (
     Metric,
     ModelInput,
     ModelOutput,
+    ModelVersion,
     Param,
+    RegisteredModel,
     Run,
     RunInfo,
     Tag,
@@ -83,6 +87,8 @@ class _State(NamedTuple):
     experiments: Dict[str, Experiment]
     runs: Dict[str, _Run]
     models: Dict[str, _Model]
+    registered: Dict[str, RegisteredModel]
+    versions: Dict[Tuple[str, int], ModelVersion]
 
 
 class _Memory(Transaction):
@@ -329,6 +335,110 @@ class _Memory(Transaction):
         for model in models:
             self._state.runs[run_id].outputs.setdefault(model.model_id, model)
 
+    # Registered models and versions. Aliases are kept with the model, tags with each.
+
+    def _versions(self, name: str) -> List[ModelVersion]:
+        return [each for key, each in sorted(self._state.versions.items()) if key[0] == name]
+
+    def get_registered_model(self, name: str) -> Optional[RegisteredModel]:
+        found = self._state.registered.get(name)
+        if found is None:
+            return None
+        # A stage has the place of its lowest version, and the highest for its value.
+        latest = {each.current_stage: each for each in self._versions(name) if each.current_stage != DELETED_STAGE}
+        return found._replace(latest_versions=list(latest.values()))
+
+    def has_registered_model(self, name: str) -> bool:
+        return name in self._state.registered
+
+    def search_registered_models(
+        self, prompts: bool, clause: Optional[Clause], order: Sequence[Order], limit: int, cursor: Cursor = Cursor()
+    ) -> Tuple[List[RegisteredModel], Optional[Cursor]]:
+        found = [each for each in map(self.get_registered_model, self._state.registered) if each is not None]
+        found = [each for each in found if evaluate.matches(clause, each) and (prompts or not evaluate.is_prompt(each))]
+        return _page(evaluate.sorted_entities(found, order, schemas.REGISTERED_MODELS), limit, cursor)
+
+    def get_model_version(self, name: str, version: int) -> Optional[ModelVersion]:
+        found = self._state.versions.get((name, version))
+        if found is None or found.current_stage == DELETED_STAGE:
+            return None
+        aliases = [each.alias for each in self._state.registered[name].aliases if each.version == version]
+        return found._replace(aliases=aliases)
+
+    def list_model_versions(self, name: str, stage: str) -> List[ModelVersion]:
+        return [each for each in self._versions(name) if each.current_stage == stage]
+
+    def search_model_versions(
+        self, prompts: bool, clause: Optional[Clause], order: Sequence[Order], limit: int, cursor: Cursor = Cursor()
+    ) -> Tuple[List[ModelVersion], Optional[Cursor]]:
+        versions = self._state.versions.values()
+        hidden = set() if prompts else {each.name for each in versions if evaluate.is_prompt(each)}
+        found = [each for each in versions if each.current_stage != DELETED_STAGE and each.name not in hidden]
+        found = [each for each in found if evaluate.matches(clause, each)]
+        return _page(evaluate.sorted_entities(found, order, schemas.MODEL_VERSIONS), limit, cursor)
+
+    def add_registered_model(self, model: RegisteredModel) -> None:
+        self._state.registered[model.name] = model._replace(aliases=(), latest_versions=())
+
+    def put_registered_model(self, model: RegisteredModel) -> None:
+        old = self._state.registered[model.name]
+        self._state.registered[model.name] = model._replace(tags=old.tags, aliases=old.aliases)
+
+    def rename_registered_model(self, name: str, new_name: str, time: int) -> None:
+        old = self._state.registered.pop(name)
+        self._state.registered[new_name] = old._replace(name=new_name, last_updated_timestamp=time)
+        for version in self._versions(name):
+            del self._state.versions[name, version.version]
+            moved = version._replace(name=new_name, last_updated_timestamp=time)
+            self._state.versions[new_name, version.version] = moved
+
+    def drop_registered_model(self, name: str) -> None:
+        del self._state.registered[name]
+        for version in self._versions(name):
+            del self._state.versions[name, version.version]
+
+    def put_registered_model_tags(self, name: str, tags: Sequence[Tag]) -> None:
+        old = self._state.registered[name]
+        self._state.registered[name] = old._replace(tags=_with_tags(old.tags, tags))
+
+    def drop_registered_model_tag(self, name: str, key: str) -> bool:
+        old = self._state.registered[name]
+        self._state.registered[name] = old._replace(tags=[tag for tag in old.tags if tag.key != key])
+        return any(tag.key == key for tag in old.tags)
+
+    def put_alias(self, name: str, alias: str, version: int) -> None:
+        old = self._state.registered[name]
+        aliases = {**dict(old.aliases), alias: version}
+        self._state.registered[name] = old._replace(aliases=[Alias(*pair) for pair in sorted(aliases.items())])
+
+    def drop_alias(self, name: str, alias: str) -> bool:
+        old = self._state.registered[name]
+        self._state.registered[name] = old._replace(aliases=[each for each in old.aliases if each.alias != alias])
+        return any(each.alias == alias for each in old.aliases)
+
+    def next_model_version(self, name: str) -> int:
+        return max([each.version for each in self._versions(name)], default=0) + 1
+
+    def add_model_version(self, version: ModelVersion) -> None:
+        self._state.versions[version.name, version.version] = version._replace(aliases=())
+
+    def put_model_version(self, version: ModelVersion) -> None:
+        old = self._state.versions[version.name, version.version]
+        self._state.versions[version.name, version.version] = version._replace(tags=old.tags, aliases=())
+
+    def put_model_version_tags(self, name: str, version: int, tags: Sequence[Tag]) -> None:
+        old = self._state.versions[name, version]
+        self._state.versions[name, version] = old._replace(tags=_with_tags(old.tags, tags))
+
+    def drop_model_version_tag(self, name: str, version: int, key: str) -> bool:
+        old = self._state.versions[name, version]
+        self._state.versions[name, version] = old._replace(tags=[tag for tag in old.tags if tag.key != key])
+        return any(tag.key == key for tag in old.tags)
+
+
+def _with_tags(old: Sequence[Tag], new: Sequence[Tag]) -> List[Tag]:
+    return [Tag(*pair) for pair in sorted({**dict(old), **dict(new)}.items())]
+
 
 def _seen(view_type: str, lifecycle_stage: str) -> bool:
     return view_type == ALL or (view_type == ACTIVE_ONLY) == (lifecycle_stage == ACTIVE)
@@ -348,7 +458,7 @@ class MemoryStore(_Memory, Store):
     def __init__(self, artifact_root: str = "mlflow-artifacts:/") -> None:
         now = int(time.time() * 1000)
         default = Experiment("0", "Default", artifact_root.rstrip("/") + "/0", ACTIVE, now, now)
-        super().__init__(_State({"0": default}, {}, {}))
+        super().__init__(_State({"0": default}, {}, {}, {}, {}))
         self._lock = threading.Lock()
         self._version = 0
 

@@ -26,12 +26,22 @@ DELETED_ONLY = "DELETED_ONLY"
 ALL = "ALL"
 VIEW_TYPE = {1: ACTIVE_ONLY, 2: DELETED_ONLY, 3: ALL}
 
+#: Stages of model versions. A deleted version stays, in a stage of its own, so that its number is not used again.
+NO_STAGE, STAGING, PRODUCTION, ARCHIVED = "None", "Staging", "Production", "Archived"
+STAGES = (NO_STAGE, STAGING, PRODUCTION, ARCHIVED)
+DELETED_STAGE = "Deleted_Internal"
+#: The state of a model version, from its first moment on.
+READY = "READY"
+
+#: The tag, with the value ``true``, that makes a registered model and its versions a prompt.
+IS_PROMPT_TAG = "mlflow.prompt.is_prompt"
+
 #: The tag that holds a run's name a second time; MLflow keeps both equal.
 RUN_NAME_TAG = "mlflow.runName"
 
 
 class Tag(NamedTuple):
-    """A tag of an experiment, run or dataset input."""
+    """A tag of an experiment, run, dataset input, registered model or model version."""
 
     key: str
     value: str
@@ -190,3 +200,47 @@ class Run(NamedTuple):
     dataset_inputs: Sequence[DatasetInput] = ()
     model_inputs: Sequence[ModelInput] = ()
     model_outputs: Sequence[ModelOutput] = ()
+
+
+class Alias(NamedTuple):
+    """A name for one version of a registered model."""
+
+    alias: str
+    version: int
+
+
+class ModelVersion(NamedTuple):
+    """One version of a registered model. ``current_stage`` is one of ``STAGES``, or ``DELETED_STAGE``.
+
+    ``source`` is where the model came from, as it was said; ``storage_location`` where its files are. ``aliases`` are
+    those of its model that name it. ``model_id`` is the logged model it was made of; MLflow keeps it in folders only.
+    """
+
+    name: str
+    version: int
+    creation_timestamp: Optional[int]
+    last_updated_timestamp: Optional[int]
+    description: Optional[str]
+    user_id: Optional[str]
+    current_stage: str
+    source: Optional[str]
+    storage_location: Optional[str]
+    run_id: Optional[str]
+    run_link: Optional[str]
+    status: Optional[str]
+    status_message: Optional[str]
+    tags: Sequence[Tag] = ()
+    aliases: Sequence[str] = ()
+    model_id: Optional[str] = None
+
+
+class RegisteredModel(NamedTuple):
+    """A registered model, or a prompt. ``latest_versions`` has the highest version of each stage, without aliases."""
+
+    name: str
+    creation_timestamp: Optional[int]
+    last_updated_timestamp: Optional[int]
+    description: Optional[str]
+    tags: Sequence[Tag] = ()
+    aliases: Sequence[Alias] = ()
+    latest_versions: Sequence[ModelVersion] = ()

@@ -18,6 +18,8 @@ from trackd.entities import (
     JsonPairs,
     LoggedModel,
     Metric,
+    ModelVersion,
+    RegisteredModel,
     Run,
     RunInfo,
     Tag,
@@ -168,6 +170,52 @@ def _point_of_model(point: Metric, model_id: str) -> str:
         dataset += f',"dataset_digest":{quoted(point.dataset_digest)}'
     run = f',"run_id":{quoted(point.run_id)}' if point.run_id else ""
     return f'{metric(point)[:-1]}{dataset},"model_id":{model_id}{run}}}'
+
+
+def registered_model(entity: RegisteredModel) -> Json:
+    """A registered model. An empty description is not sent; that of a version is."""
+    parts = [f'{{"name":{quoted(entity.name)}']
+    _number(parts, "creation_timestamp", entity.creation_timestamp)
+    _number(parts, "last_updated_timestamp", entity.last_updated_timestamp)
+    _text(parts, "description", entity.description or None)
+    if entity.latest_versions:
+        parts.append('"latest_versions":[' + ",".join(map(model_version, entity.latest_versions)) + "]")
+    if entity.tags:
+        parts.append('"tags":' + _pairs(entity.tags))
+    if entity.aliases:
+        aliases = [f'{{"alias":{quoted(alias)},"version":"{version:d}"}}' for alias, version in entity.aliases]
+        parts.append('"aliases":[' + ",".join(aliases) + "]")
+    return Json(",".join(parts) + "}")
+
+
+def model_version(entity: ModelVersion) -> Json:
+    """A version of a registered model. Its number is a string."""
+    parts = [f'{{"name":{quoted(entity.name)},"version":"{entity.version:d}"']
+    _number(parts, "creation_timestamp", entity.creation_timestamp)
+    _number(parts, "last_updated_timestamp", entity.last_updated_timestamp)
+    _text(parts, "user_id", entity.user_id)
+    _text(parts, "current_stage", entity.current_stage)
+    _text(parts, "description", entity.description)
+    _text(parts, "source", entity.source)
+    _text(parts, "run_id", entity.run_id)
+    _text(parts, "status", entity.status)
+    _text(parts, "status_message", entity.status_message)
+    if entity.tags:
+        parts.append('"tags":' + _pairs(entity.tags))
+    _text(parts, "run_link", entity.run_link)
+    if entity.aliases:
+        parts.append('"aliases":[' + ",".join(map(quoted, entity.aliases)) + "]")
+    return Json(",".join(parts) + "}")
+
+
+def _text(parts: List[str], name: str, value: Optional[str]) -> None:
+    if value is not None:
+        parts.append(f'"{name}":{quoted(value)}')
+
+
+def _number(parts: List[str], name: str, value: Optional[int]) -> None:
+    if value is not None:
+        parts.append(f'"{name}":{value:d}')
 
 
 def dataset_summaries(rows: Iterable[Tuple[str, str, str, Optional[str]]]) -> List[Dict[str, str]]:

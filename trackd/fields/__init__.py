@@ -18,6 +18,7 @@ from trackd.fields.kinds import (
     INT32,
     INT64,
     LARGEST,
+    AliasName,
     Choice,
     CutText,
     Double,
@@ -32,9 +33,12 @@ from trackd.fields.kinds import (
     ModelName,
     Range,
     Record,
+    RegisteredName,
     RepeatedId,
+    StageName,
     Text,
     Unique,
+    VersionNumber,
     Word,
     key_problem,
     missing,
@@ -243,6 +247,28 @@ LoggedModelDatasets = Annotated[
 ]
 ArtifactPath = Annotated[Optional[str], Text(blank=None)]
 AllowDeleted = Annotated[bool, Flag()]
+
+_REGISTRY_TAG_VALUE = Text(100000)
+
+RegisteredModelName = Annotated[str, RegisteredName()]
+Version = Annotated[int, VersionNumber()]
+RegistryTagValue = Annotated[str, _REGISTRY_TAG_VALUE]
+#: The last of equal keys counts.
+RegistryTags = Annotated[Sequence[entities.Tag], Items(_tags(_KEY_FIELD, _REGISTRY_TAG_VALUE))]
+Description = Annotated[Optional[str], Text()]
+RunLink = Annotated[str, Text()]
+#: A run's or model's id, where an empty one says that there is none, and an absent one nothing.
+VersionRunId = Annotated[Optional[str], Text()]
+VersionModelId = Annotated[Optional[str], Text()]
+#: Longer than any place that keeps artifacts takes: what is done to it costs the square of its length.
+Source = Annotated[str, Text(10_000)]
+Stage = Annotated[str, StageName(entities.STAGES)]
+Stages = Annotated[Sequence[str], Items(StageName(entities.STAGES))]
+Archive = Annotated[bool, Flag()]
+NewAlias = Annotated[str, AliasName(new=True)]
+AnAlias = Annotated[str, AliasName(new=False)]
+ModelPageSize = Annotated[int, Integer(1, 1000)]
+VersionPageSize = Annotated[int, Integer(1, 200_000)]
 
 Filter = Annotated[str, Text()]
 OrderBy = Annotated[Sequence[str], Items(Text())]

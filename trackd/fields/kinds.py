@@ -20,6 +20,9 @@ _INTEGRAL = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{0,40})?(?:[eE][+-]?[0-9]{1,4
 # The class of MLflow; \w is Unicode's. The line feed at the end is in MLflow's by accident, and accepted there.
 _KEY = re.compile(r"[/\w.\- ]*\n?" if os.name == "nt" else r"[/\w.\- :]*\n?")
 _ID = re.compile(r"[a-zA-Z0-9][\w\-]{0,255}")
+# As in MLflow with a line feed at the end, by accident.
+_ALIAS = re.compile(r"[\w\-]*\n?")
+_VERSION_ALIAS = re.compile(r"[vV]\d+\n?")
 _EXPERIMENT_ID = re.compile(r"[+-]?[0-9]{1,40}")
 
 
@@ -114,6 +117,58 @@ def key_problem(key: str) -> str:
     if key.startswith("..") or any(part in ("", ".", "..") for part in key.split("/")):
         return "a name that is its own normalised path: no '.', '..' or empty part between slashes, none at the ends"
     return ""
+
+
+class RegisteredName(Text):
+    """The name of a registered model: not blank, no ``/`` or ``:``, and its own normalised path, as in MLflow."""
+
+    def read(self, value: Any, name: str) -> Any:
+        text = super().read(value, name)
+        if not text.strip():
+            missing(name)
+        if "/" in text or ":" in text:
+            refuse(name, value, "a model's name, without '/' and ':'")
+        if text == "." or text.startswith(".."):
+            refuse(name, value, "a model's name, which is neither '.' nor begins with '..'")
+        return text
+
+
+class AliasName(Text):
+    """An alias: letters, digits, ``_`` and ``-``. ``new``: not one of those with a meaning, ``latest`` and ``v1``."""
+
+    def __init__(self, *, new: bool) -> None:
+        super().__init__(255)
+        self.new = new
+
+    def read(self, value: Any, name: str) -> Any:
+        text = super().read(value, name)
+        if not _ALIAS.fullmatch(text):
+            refuse(name, value, "an alias: letters, digits, '_' and '-'")
+        if self.new and (text.lower() == "latest" or _VERSION_ALIAS.fullmatch(text)):
+            refuse(name, value, "another alias; 'latest' and 'v' with a number are reserved")
+        return text
+
+
+class VersionNumber(Field):
+    """A model version's number: an integer in a string."""
+
+    def read(self, value: Any, name: str) -> int:
+        text = value.strip() if type(value) is str else ""
+        if not _EXPERIMENT_ID.fullmatch(text) or not INT64[0] <= int(text) <= INT64[1]:
+            refuse(name, value, 'a model version, which is an integer in a string, such as "1"')
+        return int(text)
+
+
+class StageName(Text):
+    """One of some words, in any case; read into the spelling that it has here."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        super().__init__()
+        self.words = {word.lower(): word for word in words}
+
+    def read(self, value: Any, name: str) -> Any:
+        found = self.words.get(super().read(value, name).lower())
+        return found or refuse(name, value, "one of " + ", ".join(self.words.values()))
 
 
 class Identifier(Text):

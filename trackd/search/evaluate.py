@@ -17,15 +17,23 @@ import math
 import operator
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, TypeVar, Union
 
-from trackd.entities import Experiment, LoggedModel, Metric, Run
+from trackd.entities import (
+    IS_PROMPT_TAG,
+    Experiment,
+    LoggedModel,
+    Metric,
+    ModelVersion,
+    RegisteredModel,
+    Run,
+)
 from trackd.search.clause import ATTRIBUTE, DATASET, METRIC, PARAM, And, Clause, Comparison, Not, Or, Order, Value
 from trackd.search.schemas import ID, Schema
 
 #: The tag of a dataset input that holds its context.
 CONTEXT_TAG = "mlflow.data.context"
 
-Entity = Union[Run, Experiment, LoggedModel]
-_E = TypeVar("_E", Run, Experiment, LoggedModel)
+Entity = Union[Run, Experiment, LoggedModel, RegisteredModel, ModelVersion]
+_E = TypeVar("_E", Run, Experiment, LoggedModel, RegisteredModel, ModelVersion)
 
 _LOWER = {ord(letter): ord(letter.lower()) for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 
@@ -125,10 +133,10 @@ def _latest(model: LoggedModel, order: Order) -> Value:
 def _value(entity: Entity, kind: str, key: str) -> Value:
     """What the entity has under the key; ``None``: nothing."""
     if kind == ATTRIBUTE:
-        return getattr(entity if isinstance(entity, Experiment) else entity.info, key)
+        return getattr(entity.info if isinstance(entity, (Run, LoggedModel)) else entity, key)
     if isinstance(entity, Run) and kind == METRIC:
         return next((metric.value for metric in entity.metrics if metric.key == key), None)
-    if not isinstance(entity, Experiment) and kind == PARAM:
+    if isinstance(entity, (Run, LoggedModel)) and kind == PARAM:
         return next((param.value for param in entity.params if param.key == key), None)
     return next((tag.value for tag in entity.tags if tag.key == key), None)
 
@@ -141,6 +149,11 @@ def _dataset_values(entity: Entity, key: str) -> List[Value]:
         else:
             values.append(getattr(dataset, key))
     return values
+
+
+def is_prompt(entity: Union[RegisteredModel, ModelVersion]) -> bool:
+    """Whether a registered model or version is tagged as a prompt. Versions are hidden with others of their model."""
+    return any(tag == (IS_PROMPT_TAG, "true") for tag in entity.tags)
 
 
 def sort_key(entity: Entity, order: Sequence[Order], schema: Schema) -> Tuple[Union[str, int, float, None], ...]:

@@ -25,7 +25,7 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from trackd.errors import InvalidParameterValue
 from trackd.search.clause import And, Clause, Comparison, Not, Or, Order, Value
-from trackd.search.schemas import FLOAT, ID, INTEGER, NUMBER, Key, Kind, Schema
+from trackd.search.schemas import COUNT, FLOAT, ID, INTEGER, NUMBER, Key, Kind, Schema
 
 #: Room for 10,000 run ids in a list. The worst text of that length takes less than half a second.
 MAX_LENGTH = 400_000
@@ -255,7 +255,8 @@ class _Parser:
         return kind, key
 
     def _known_keys(self, kind: Kind, ordering: bool) -> str:
-        names = [key.name for key in kind.keys if key.order_spellings or not ordering]
+        spellings = [key.order_spellings if ordering else key.spellings for key in kind.keys]
+        names = [spelt[0] for spelt in spellings if spelt]
         if not names:
             return f"a key to order by ({kind.kind}s are none)"
         return f"one of the {kind.kind}s {', '.join(names)} of {self._schema.entity}"
@@ -263,7 +264,7 @@ class _Parser:
     def _operator(self, kind: Kind, key: Key, start: _Token) -> str:
         """The operator ahead, in upper case, which must be one of the key's."""
         token = self._token
-        name = f"the {kind.kind} {key.name!r}" if kind.keys else f"a {kind.kind}"
+        name = f"the {kind.kind} {key.spellings[0]!r}" if kind.keys else f"a {kind.kind}"
         expected = f"one of the operators {', '.join(key.operators)} for {name}"
         operator = token.word() or (token.text if token.kind == "symbol" else "")
         if operator in ("LIKE", "ILIKE", "IN") and not self._schema.any_case and token.text != operator:
@@ -286,10 +287,10 @@ class _Parser:
         token = self._token
         if key.type == INTEGER and token.kind == "string" and self._schema.loose:
             return int(self._id(self._next().text[1:-1], token))
-        if key.type in (FLOAT, NUMBER, INTEGER):
+        if key.type in (FLOAT, NUMBER, INTEGER) or (key.type == COUNT and token.kind != "string"):
             integer = token.kind == "number" and not set(token.text) & set(".eE")
-            if token.kind != "number" or (key.type == INTEGER and not integer):
-                raise self._expected("a number" if key.type != INTEGER else "an integer")
+            if token.kind != "number" or (key.type in (INTEGER, COUNT) and not integer):
+                raise self._expected("a number" if key.type in (FLOAT, NUMBER) else "an integer")
             self._next()
             return _number(token.text, integer and key.type != FLOAT)
         if token.kind != "string" and not (self._schema.loose and token.kind in ("number", "name")):
@@ -297,6 +298,10 @@ class _Parser:
         value = token.text[1:-1] if token.kind == "string" else token.text
         if key.type == ID:
             value = self._id(value, token)
+        if key.type == COUNT:
+            number = int(self._id(value, token))
+            self._next()
+            return number
         if operator in ("LIKE", "ILIKE") and (len(value) > MAX_PATTERN or "\0" in value):
             raise self._expected(f"a pattern of at most {MAX_PATTERN} characters without NUL")
         self._next()

@@ -10,8 +10,8 @@ from trackd.entities import RUN_NAME_TAG
 from trackd.search.clause import ATTRIBUTE, DATASET, METRIC, PARAM, TAG, Order
 
 #: Types of values: a quoted string; a number, always made a float; a number, an integer where it is written as one;
-#: only integers; a quoted string that holds an integer.
-TEXT, FLOAT, NUMBER, INTEGER, ID = "text", "float", "number", "integer", "id"
+#: only integers; a quoted string that holds an integer; an integer, quoted or not.
+TEXT, FLOAT, NUMBER, INTEGER, ID, COUNT = "text", "float", "number", "integer", "id", "count"
 
 EQUALITY = ("=", "!=")
 COMPARE = ("=", "!=", "<", "<=", ">", ">=")
@@ -60,7 +60,8 @@ class Schema(NamedTuple):
     """All that can be asked of one entity, which messages call ``entity``.
 
     ``default_order`` is used where none is given; ``ties`` follow a given order, each unless its key is in it.
-    ``id`` is the attribute that no two entities share. ``any_case``: LIKE, ILIKE and IN may be written in lower case
+    ``id`` is the attribute that no two entities share, alone or together with those ``beside_id``.
+    ``any_case``: LIKE, ILIKE and IN may be written in lower case
     (NOT IN, IS NULL, AND, OR, NOT, ASC and DESC always may). ``repeats``: an order may name a key twice.
     ``loose``: texts of one word need no quotes, and integers may have them.
     """
@@ -73,6 +74,7 @@ class Schema(NamedTuple):
     any_case: bool = True
     repeats: bool = False
     loose: bool = False
+    beside_id: Tuple[str, ...] = ()
 
     def kind(self, spelling: Optional[str]) -> Optional[Kind]:
         """The kind that is written ``spelling`` before the dot; the attributes where there is no dot (``None``)."""
@@ -97,13 +99,19 @@ class Schema(NamedTuple):
         """
         result = []
         seen = set()
+        wanted = {Order(ATTRIBUTE, name).identity() for name in self.ids}
         for item in tuple(order or self.default_order) + self.ties:
             if item.identity() not in seen:
                 seen.add(item.identity())
                 result.append(item)
-            if (item.kind, item.key) == (ATTRIBUTE, self.id):
+            if wanted <= seen:
                 break
         return tuple(result)
+
+    @property
+    def ids(self) -> Tuple[str, ...]:
+        """The attributes that tell entities apart; they are never missing."""
+        return (self.id, *self.beside_id)
 
 
 def _text(name: str, operators: Tuple[str, ...] = PATTERN) -> Key:
@@ -209,4 +217,47 @@ LOGGED_MODELS = Schema(
     ties=(Order(ATTRIBUTE, "creation_timestamp_ms", False), Order(ATTRIBUTE, "model_id")),
     repeats=True,
     loose=True,
+)
+
+_TIMES = ("last_updated_timestamp", "timestamp")
+
+REGISTERED_MODELS = Schema(
+    entity="a registered model",
+    kinds=(
+        Kind(
+            ATTRIBUTE,
+            ("attribute",),
+            (
+                _text("name", PATTERN + LIST),
+                Key("last_updated_timestamp", INTEGER, COMPARE, (), _TIMES),
+            ),
+        ),
+        Kind(TAG, ("tag", "tags"), any_key=Key("", TEXT, PATTERN + PRESENCE, ())),
+    ),
+    id="name",
+    default_order=(),
+    ties=(Order(ATTRIBUTE, "name"),),
+)
+
+MODEL_VERSIONS = Schema(
+    entity="a model version",
+    kinds=(
+        Kind(
+            ATTRIBUTE,
+            ("attribute",),
+            (
+                _text("name", PATTERN + LIST),
+                Key("run_id", TEXT, PATTERN + LIST, ("run_id",)),
+                Key("source", TEXT, PATTERN, ("source_path",)),
+                Key("version", COUNT, COMPARE, ("version_number",), ("version_number",)),
+                Key("creation_timestamp", INTEGER, COMPARE, (), ("creation_timestamp",)),
+                Key("last_updated_timestamp", INTEGER, COMPARE, (), ("last_updated_timestamp",)),
+            ),
+        ),
+        Kind(TAG, ("tag", "tags"), any_key=Key("", TEXT, PATTERN + PRESENCE, ())),
+    ),
+    id="version",
+    default_order=(Order(ATTRIBUTE, "last_updated_timestamp", False),),
+    ties=(Order(ATTRIBUTE, "name"), Order(ATTRIBUTE, "version", False)),
+    beside_id=("name",),
 )

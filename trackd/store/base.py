@@ -24,7 +24,9 @@ from trackd.entities import (
     Metric,
     ModelInput,
     ModelOutput,
+    ModelVersion,
     Param,
+    RegisteredModel,
     Run,
     RunInfo,
     Tag,
@@ -208,6 +210,55 @@ class Reads:
         """The values of those of ``keys`` that are set on the model."""
         raise NotImplementedError
 
+    def get_registered_model(self, name: str) -> Optional[RegisteredModel]:
+        """The model of that exact name; tags in key order, aliases in theirs.
+
+        Latest versions come in the order in which the model's versions reached their stages: that of the lowest number
+        in each.
+        """
+        raise NotImplementedError
+
+    def has_registered_model(self, name: str) -> bool:
+        """Whether there is a model of that exact name."""
+        raise NotImplementedError
+
+    def search_registered_models(
+        self,
+        prompts: bool,
+        clause: Optional[Clause],
+        order: Sequence[Order],
+        limit: int,
+        cursor: Cursor = Cursor(),
+    ) -> Tuple[List[RegisteredModel], Optional[Cursor]]:
+        """One page of models, and where the next page starts. Without ``prompts`` those tagged as prompts are left out.
+
+        As prompts count those with the tag ``IS_PROMPT_TAG`` of the value ``true``.
+        """
+        raise NotImplementedError
+
+    def get_model_version(self, name: str, version: int) -> Optional[ModelVersion]:
+        """The version with tags in key order and aliases in theirs. (No question finds one in ``DELETED_STAGE``.)"""
+        raise NotImplementedError
+
+    def list_model_versions(self, name: str, stage: str) -> List[ModelVersion]:
+        """The versions of a model in one stage, by number, without aliases."""
+        raise NotImplementedError
+
+    def search_model_versions(
+        self,
+        prompts: bool,
+        clause: Optional[Clause],
+        order: Sequence[Order],
+        limit: int,
+        cursor: Cursor = Cursor(),
+    ) -> Tuple[List[ModelVersion], Optional[Cursor]]:
+        """One page of versions without aliases, and where the next page starts.
+
+        Without ``prompts`` all versions are left out of each model of which a version, even a deleted one, is tagged
+        as a prompt.
+        """
+        raise NotImplementedError
+
 
 class Transaction(Reads):
     """What can be written. Reads see the writes of their own transaction."""
@@ -325,6 +376,58 @@ class Transaction(Reads):
 
     def drop_logged_model_tag(self, model_id: str, key: str) -> bool:
         """Remove a logged model's tag; False if it was not there."""
+        raise NotImplementedError
+
+    def add_registered_model(self, model: RegisteredModel) -> None:
+        """Add a model under a new name, with its tags (aliases and versions are not looked at)."""
+        raise NotImplementedError
+
+    def put_registered_model(self, model: RegisteredModel) -> None:
+        """Keep the changed times and description of a model."""
+        raise NotImplementedError
+
+    def rename_registered_model(self, name: str, new_name: str, time: int) -> None:
+        """Give a model and all that belongs to it a name that nobody has; ``time`` is when all of it was updated."""
+        raise NotImplementedError
+
+    def drop_registered_model(self, name: str) -> None:
+        """Remove a model and all that belongs to it."""
+        raise NotImplementedError
+
+    def put_registered_model_tags(self, name: str, tags: Sequence[Tag]) -> None:
+        """Set a model's tags; the last of equal keys wins."""
+        raise NotImplementedError
+
+    def drop_registered_model_tag(self, name: str, key: str) -> bool:
+        """Remove a model's tag; False if it was not there."""
+        raise NotImplementedError
+
+    def put_alias(self, name: str, alias: str, version: int) -> None:
+        """Let an alias of a model name this version."""
+        raise NotImplementedError
+
+    def drop_alias(self, name: str, alias: str) -> bool:
+        """Remove an alias of a model; False if it was not there."""
+        raise NotImplementedError
+
+    def next_model_version(self, name: str) -> int:
+        """One above the highest number that the model ever had, deleted versions included."""
+        raise NotImplementedError
+
+    def add_model_version(self, version: ModelVersion) -> None:
+        """Add a version under a new number, with its tags (aliases are not looked at)."""
+        raise NotImplementedError
+
+    def put_model_version(self, version: ModelVersion) -> None:
+        """Keep what changed of a version (tags and aliases are not looked at)."""
+        raise NotImplementedError
+
+    def put_model_version_tags(self, name: str, version: int, tags: Sequence[Tag]) -> None:
+        """Set a version's tags; the last of equal keys wins."""
+        raise NotImplementedError
+
+    def drop_model_version_tag(self, name: str, version: int, key: str) -> bool:
+        """Remove a version's tag; False if it was not there."""
         raise NotImplementedError
 
 

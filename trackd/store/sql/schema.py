@@ -130,6 +130,52 @@ CREATE TABLE logged_model_tags (
     tag_value TEXT NOT NULL,
     PRIMARY KEY (model_id, tag_key)
 ) WITHOUT ROWID;
+CREATE TABLE registered_models (
+    name VARCHAR(256) NOT NULL PRIMARY KEY,
+    creation_time BIGINT,
+    last_updated_time BIGINT,
+    description VARCHAR(5000)
+);
+-- Searches go over all models: what has a tag is found by its key. (So are MLflow's own tables ordered.)
+CREATE TABLE registered_model_tags (
+    name VARCHAR(256) NOT NULL,
+    key VARCHAR(250) NOT NULL,
+    value VARCHAR(5000),
+    PRIMARY KEY (key, name)
+) WITHOUT ROWID;
+CREATE INDEX registered_model_tags_by_name ON registered_model_tags (name);
+CREATE TABLE registered_model_aliases (
+    name VARCHAR(256) NOT NULL,
+    alias VARCHAR(256) NOT NULL,
+    version INTEGER NOT NULL,
+    PRIMARY KEY (name, alias)
+) WITHOUT ROWID;
+CREATE TABLE model_versions (
+    name VARCHAR(256) NOT NULL,
+    version INTEGER NOT NULL,
+    creation_time BIGINT,
+    last_updated_time BIGINT,
+    description VARCHAR(5000),
+    user_id VARCHAR(256),
+    current_stage VARCHAR(20),
+    source VARCHAR(500),
+    storage_location VARCHAR(500),
+    run_id VARCHAR(32),
+    run_link VARCHAR(500),
+    status VARCHAR(20),
+    status_message VARCHAR(500),
+    PRIMARY KEY (name, version)
+);
+-- The latest versions of a page of models are looked up in it alone.
+CREATE INDEX model_versions_by_stage ON model_versions (name, current_stage, version);
+CREATE TABLE model_version_tags (
+    name VARCHAR(256) NOT NULL,
+    version INTEGER NOT NULL,
+    key VARCHAR(250) NOT NULL,
+    value TEXT,
+    PRIMARY KEY (key, name, version)
+) WITHOUT ROWID;
+CREATE INDEX model_version_tags_by_version ON model_version_tags (name, version);
 """
 
 #: How ``inputs`` names the two ends of a row, as MLflow's SQL store writes them.

@@ -23,12 +23,21 @@ The shape of a statement::
 import json
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from trackd.entities import ACTIVE_ONLY, ALL, DELETED_ONLY
+from trackd.entities import ACTIVE_ONLY, ALL, DELETED_ONLY, DELETED_STAGE, IS_PROMPT_TAG
 from trackd.errors import InvalidParameterValue
-from trackd.search.clause import ATTRIBUTE, DATASET, METRIC, And, Clause, Comparison, Cursor, Not, Or, Order
+from trackd.search.clause import ATTRIBUTE, DATASET, METRIC, TAG, And, Clause, Comparison, Cursor, Not, Or, Order
 from trackd.search.evaluate import CONTEXT_TAG, lower
 from trackd.search.schemas import ID, TEXT
-from trackd.store.sql.sources import EXPERIMENTS_SOURCE, INDEXED, LOGGED_MODELS_SOURCE, RUNS_SOURCE, Source
+from trackd.store.sql.sources import (
+    EXPERIMENTS_SOURCE,
+    INDEXED,
+    LOGGED_MODELS_SOURCE,
+    MODEL_VERSIONS_SOURCE,
+    REGISTERED_MODELS_SOURCE,
+    RUNS_SOURCE,
+    Source,
+)
+from trackd.store.sql.tables import Tables
 
 #: Different metrics, params and tags in a filter and order together. SQLite joins 64 tables at most.
 MAX_JOINS = 60
@@ -92,7 +101,8 @@ def select_runs(
     :raises InvalidParameterValue: for a cursor that belongs to another order, and above ``MAX_JOINS``.
     """
     source = RUNS_SOURCE if has_datasets else RUNS_SOURCE._replace(datasets=False)
-    return _statement(source, *_in_experiments(experiment_ids), view_type, clause, order, limit, cursor)
+    among, ids = _in_experiments(experiment_ids)
+    return _statement(source, f"{among} AND {_STAGES[view_type]}", ids, clause, order, limit, cursor)
 
 
 def select_logged_models(
@@ -106,8 +116,9 @@ def select_logged_models(
 
     Otherwise as ``select_runs``.
     """
-    among = _in_experiments(experiment_ids)
-    return _statement(LOGGED_MODELS_SOURCE, *among, ACTIVE_ONLY, clause, order, limit, cursor)
+    among, ids = _in_experiments(experiment_ids)
+    among += f" AND {_STAGES[ACTIVE_ONLY]}"
+    return _statement(LOGGED_MODELS_SOURCE, among, ids, clause, order, limit, cursor)
 
 
 def _in_experiments(experiment_ids: Sequence[str]) -> Tuple[str, List[Any]]:
@@ -129,21 +140,68 @@ def select_experiments(
 
     Otherwise as ``select_runs``.
     """
-    return _statement(EXPERIMENTS_SOURCE, "1", [], view_type, clause, order, limit, cursor)
+    return _statement(EXPERIMENTS_SOURCE, _STAGES[view_type], [], clause, order, limit, cursor)
+
+
+def select_registered_models(
+    tables: Tables,
+    prompts: bool,
+    clause: Optional[Clause],
+    order: Sequence[Order],
+    limit: int,
+    cursor: Cursor = Cursor(),
+) -> Statement:
+    """The statement for a page of registered models; its rows begin with the columns of ``RegisteredModel``.
+
+    ``prompts``: as in ``store.base``. Otherwise as ``select_runs``.
+    """
+    source, among = _in_workspace(REGISTERED_MODELS_SOURCE, tables, prompts)
+    return _statement(source, among or "1", [], clause, order, limit, cursor)
+
+
+def select_model_versions(
+    tables: Tables,
+    prompts: bool,
+    clause: Optional[Clause],
+    order: Sequence[Order],
+    limit: int,
+    cursor: Cursor = Cursor(),
+) -> Statement:
+    """The statement for a page of model versions; its rows begin with ``MODEL_VERSION_COLUMNS``.
+
+    ``prompts``: as in ``store.base``. Otherwise as ``select_runs``.
+    """
+    source, among = _in_workspace(MODEL_VERSIONS_SOURCE, tables, prompts)
+    source = source._replace(columns=tuple(tables.select(source.table, source.columns).split(", ")))
+    kept = f"r.current_stage != '{DELETED_STAGE}'"
+    return _statement(source, f"{among} AND {kept}" if among else kept, [], clause, order, limit, cursor)
+
+
+def _in_workspace(source: Source, tables: Tables, prompts: bool) -> Tuple[Source, str]:
+    """The source and the condition on its rows, for a database with or without workspaces."""
+    conditions = []
+    if tables.has_workspaces:
+        source = source._replace(scope="t.workspace = 'default' AND ")
+        conditions.append("r.workspace = 'default'")
+    if not prompts:
+        conditions.append(
+            f"r.name NOT IN (SELECT t.name FROM {source.keys[TAG].table} t"
+            f" WHERE {source.scope}t.key = '{IS_PROMPT_TAG}' AND t.value = 'true')"
+        )
+    return source, " AND ".join(conditions)
 
 
 def _statement(
     source: Source,
     among: str,
     among_parameters: Sequence[Any],
-    view_type: str,
     clause: Optional[Clause],
     order: Sequence[Order],
     limit: int,
     cursor: Cursor,
 ) -> Statement:
     where = _Where(source)
-    condition = f"{among} AND {_STAGES[view_type]}"
+    condition = among
     parameters: List[Any] = list(among_parameters)
     if clause is not None:
         condition += f" AND {where.text(clause)}"
@@ -256,6 +314,8 @@ class _Where:
         if kind == ATTRIBUTE:
             condition = self._compare(self._attribute(key), operator, value)
             return condition if wanted else f"({condition}) IS NOT TRUE"
+        if self.source.looked_up:
+            return self._look_up(comparison, wanted)
         alias, keys = self.alias(Order(kind, key)), self.source.keys[kind]
         if operator in ("IS NULL", "IS NOT NULL"):
             missing = (operator == "IS NULL") == wanted
@@ -283,6 +343,22 @@ class _Where:
             )
             self.parameters.append(json.dumps(comparison.datasets))
         return f"{'' if wanted else 'NOT '}EXISTS (SELECT 1 FROM {keys.table} m WHERE {' AND '.join(conditions)})"
+
+    def _look_up(self, comparison: Comparison, wanted: bool) -> str:
+        """Whether the entity is one of those that have such a tag."""
+        kind, key, operator, value = comparison[:4]
+        self.parameters.append(key)
+        condition = ""
+        if operator == "IS NULL":
+            wanted = not wanted
+        elif operator != "IS NOT NULL":
+            condition = f" AND {self._compare('t.value', operator, value)}"
+        columns = self.source.looked_up
+        whole, found = (", ".join(f"{alias}.{column}" for column in columns) for alias in "rt")
+        return (
+            f"({whole}) {'IN' if wanted else 'NOT IN'} (SELECT {found} FROM {self.source.keys[kind].table} t"
+            f" WHERE {self.source.scope}t.key = ?{condition})"
+        )
 
     def _attribute(self, name: str) -> str:
         column = f"r.{self.source.renamed.get(name, name)}"
@@ -337,7 +413,7 @@ def _columns(where: _Where, order: Order) -> List[_Column]:
         name, value_type = order.key, source.schema.attribute_type(order.key)
         column = f"r.{source.renamed.get(name, name)}"
         types: Tuple[type, ...] = (str,) if value_type == TEXT else (int, float)
-        return [_Column(column, order.ascending, name != source.schema.id, types, column in INDEXED)]
+        return [_Column(column, order.ascending, name not in source.schema.ids, types, column in INDEXED)]
     alias, keys = where.alias(order), source.keys[order.kind]
     if order.kind != METRIC:
         return [_Column(f"{alias}.{keys.value}", order.ascending, True, (str,))]

@@ -3,7 +3,7 @@
 from typing import Mapping, NamedTuple, Tuple
 
 from trackd.search.clause import METRIC, PARAM, TAG
-from trackd.search.schemas import EXPERIMENTS, LOGGED_MODELS, RUNS, Schema
+from trackd.search.schemas import EXPERIMENTS, LOGGED_MODELS, MODEL_VERSIONS, REGISTERED_MODELS, RUNS, Schema
 
 
 class Keys(NamedTuple):
@@ -20,7 +20,12 @@ class Keys(NamedTuple):
 
 class Source(NamedTuple):
     """Where an entity lies: its table, the column of its id, the columns of an answer, those that are called otherwise
-    than their attributes, the tables of its keys, and whether there are tables for datasets."""
+    than their attributes, the tables of its keys, and whether there are tables for datasets.
+
+    ``looked_up``: other columns by which the entity's tags find it, instead of the id. Then what a filter asks of a tag
+    is looked up once, by its key: what is searched is not a part of the entities, as the runs of an experiment are, but
+    all of them. ``scope`` is the condition on the rows of such a table that count, for its alias t.
+    """
 
     schema: Schema
     table: str
@@ -29,6 +34,8 @@ class Source(NamedTuple):
     renamed: Mapping[str, str]
     keys: Mapping[str, Keys]
     datasets: bool = True
+    looked_up: Tuple[str, ...] = ()
+    scope: str = ""
 
 
 RUNS_SOURCE = Source(
@@ -92,6 +99,41 @@ LOGGED_MODELS_SOURCE = Source(
         PARAM: Keys("logged_model_params", "param_key", "param_value"),
         TAG: Keys("logged_model_tags", "tag_key", "tag_value"),
     },
+)
+_TIMES = {"creation_timestamp": "creation_time", "last_updated_timestamp": "last_updated_time"}
+REGISTERED_MODELS_SOURCE = Source(
+    REGISTERED_MODELS,
+    "registered_models",
+    "rowid",
+    ("r.name", "r.creation_time", "r.last_updated_time", "r.description"),
+    _TIMES,
+    {TAG: Keys("registered_model_tags")},
+    looked_up=("name",),
+)
+#: The columns of a model version, in the order of the entity's fields.
+MODEL_VERSION_COLUMNS = (
+    "name",
+    "version",
+    "creation_time",
+    "last_updated_time",
+    "description",
+    "user_id",
+    "current_stage",
+    "source",
+    "storage_location",
+    "run_id",
+    "run_link",
+    "status",
+    "status_message",
+)
+MODEL_VERSIONS_SOURCE = Source(
+    MODEL_VERSIONS,
+    "model_versions",
+    "rowid",
+    MODEL_VERSION_COLUMNS,
+    _TIMES,
+    {TAG: Keys("model_version_tags")},
+    looked_up=("name", "version"),
 )
 #: Sort columns that an index may have.
 INDEXED = ("r.start_time", "r.creation_timestamp_ms")

@@ -11,16 +11,17 @@ from trackd.store.sql.keys import KeyReads
 from trackd.store.sql.logged_models import LoggedModelReads, LoggedModelWrites
 from trackd.store.sql.metrics import MetricWrites
 from trackd.store.sql.moves import MoveWrites
+from trackd.store.sql.registered_models import RegisteredModelReads, RegisteredModelWrites
 from trackd.store.sql.removal import Removal
 from trackd.store.sql.runs import RunReads
 from trackd.store.sql.tables import ALL, Tables
 
 
-class SqlReads(RunReads, InputReads, KeyReads, LoggedModelReads, Reads):
+class SqlReads(RunReads, InputReads, KeyReads, LoggedModelReads, RegisteredModelReads, Reads):
     """Every question that the tables answer, for a store or a transaction."""
 
 
-class SqlTransaction(MoveWrites, MetricWrites, LoggedModelWrites, SqlReads, Transaction):
+class SqlTransaction(MoveWrites, MetricWrites, LoggedModelWrites, RegisteredModelWrites, SqlReads, Transaction):
     """A transaction on the writer's ``connection``."""
 
     def __init__(self, connection: Connection, tables: Tables = ALL) -> None:
