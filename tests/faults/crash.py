@@ -12,7 +12,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List
 
-from trackd.entities import ACTIVE, DELETED, LoggedModelInfo, Metric, Param, RunInfo, Tag
+from trackd.entities import (
+    ACTIVE,
+    DELETED,
+    LoggedModelInfo,
+    Metric,
+    ModelVersion,
+    Param,
+    RegisteredModel,
+    RunInfo,
+    Tag,
+)
 from trackd.store.base import Transaction
 from trackd.store.file.store import FileStore
 
@@ -78,6 +88,66 @@ def prepare(store: FileStore) -> None:
         tx.add_logged_model(model_info(MODEL), [Param("p", "1")], [Tag("t", "old"), Tag("gone", "x")])
         tx.add_metrics(RUN, [Metric("m", 0.25, 1700000000000, 7, MODEL)])
         tx.add_experiment("another one", None, [], 1700000000000, "mlflow-artifacts:")
+    with store.transaction() as tx:
+        add_model(tx, "iris", 1)
+        tx.put_alias("iris", "best", 1)
+
+
+def add_model(tx: Transaction, name: str, time: int) -> None:
+    """A registered model with tags and two versions."""
+    tx.add_registered_model(RegisteredModel(name, time, time, str(time), [Tag("a", "1"), Tag("deep/t", "2")]))
+    for number in (1, 2):
+        tx.add_model_version(model_version(name, number, time))
+
+
+def model_version(name: str, number: int, time: int) -> ModelVersion:
+    """A version with tags."""
+    return ModelVersion(
+        name, number, time, time, str(time), None, "None", "s3://b/m", "s3://b/m", "", "", "READY", None,
+        [Tag("k", str(time)), Tag("deep/k", "")],
+    )
+
+
+def create_version(tx: Transaction) -> None:
+    """As model-versions/create does."""
+    model = tx.get_registered_model("iris")
+    assert model is not None and tx.next_model_version("iris") == 3
+    tx.add_model_version(model_version("iris", 3, 1700000000000))
+    tx.put_registered_model(model._replace(last_updated_timestamp=1700000000000))
+
+
+def rename_model(tx: Transaction) -> None:
+    """As registered-models/rename does."""
+    tx.rename_registered_model("iris", "wine%", 1700000001000)
+
+
+def drop_model(tx: Transaction) -> None:
+    """As registered-models/delete does."""
+    tx.drop_registered_model("iris")
+
+
+def use_names_again(store: FileStore) -> None:
+    """Several transactions after which a name means another model than before, twice."""
+
+    def rename(name: str, new_name: str, time: int) -> None:
+        with store.transaction() as tx:
+            tx.put_registered_model_tags(name, [Tag("before", str(time))])
+        with store.transaction() as tx:
+            tx.rename_registered_model(name, new_name, time)
+
+    rename("iris", "old", 10)
+    for time in (20, 30):
+        with store.transaction() as tx:
+            add_model(tx, "iris", time)
+        with store.transaction() as tx:
+            tx.add_model_version(model_version("iris", 3, time))
+            tx.put_model_version_tags("iris", 1, [Tag("only", str(time))])
+        if time == 20:
+            with store.transaction() as tx:
+                tx.drop_registered_model("iris")
+    rename("iris", "older", 40)
+    with store.transaction() as tx:
+        add_model(tx, "iris", 50)
 
 
 def log_batch(tx: Transaction) -> None:
@@ -165,7 +235,7 @@ WRITES: Dict[str, Callable[[Transaction], None]] = {
     each.__name__: each
     for each in (
         log_batch, create_run, delete_run, delete_tag, create_experiment, delete_experiment, drop_run, drop_experiment,
-        log_to_model, create_logged_model,
+        log_to_model, create_logged_model, create_version, rename_model, drop_model,
     )
 }
 
@@ -189,6 +259,8 @@ def main(root: str, write: str, at: str, number: str) -> None:
     with count_changes(end):
         if write == "delete_and_restore":
             delete_and_restore(store)
+        elif write == "use_names_again":
+            use_names_again(store)
         else:
             with store.transaction() as tx:
                 WRITES[write](tx)

@@ -49,6 +49,8 @@ def _answers(store: FileStore) -> Dict[str, Any]:
         "models": [repr(model) for model in models],
         "experiments": sorted(repr(each) for each in experiments),
         "runs": [repr(run) for run in runs],
+        "registered": store.search_registered_models(True, None, (), 100)[0],
+        "versions": store.search_model_versions(True, None, (), 100)[0],
         "history": [store.list_metric_history(crash.RUN, key) for key in ("m", "new", "deep/er/key")],
     }
 
@@ -138,6 +140,32 @@ def test_a_crash_among_moves_of_a_folder_finds_every_change_its_place(folders: F
         assert not ("1" in found.files and ".trash/1" in found.files), f"change {number}"
     folders.renew()
     assert _crash(folders.root, "delete_and_restore", "end", 10_000) == "done"
+    assert _state(folders.root) == whole
+
+
+@pytest.mark.slow
+def test_a_crash_while_names_of_models_are_used_again_mixes_no_two_models(folders: Folders) -> None:
+    folders.renew()
+    store = FileStore(str(folders.root), sync="off")
+    with crash.count_changes(lambda number, name: None) as changes:
+        crash.use_names_again(store)
+    store.close()
+    whole = _state(folders.root)
+    assert [model.name for model in whole.answers["registered"]] == ["iris", "old", "older"]
+    for number in range(0, len(changes) + 1, 3):
+        folders.renew()
+        _crash(folders.root, "use_names_again", "end", number)
+        found = _state(folders.root)
+        for model in found.answers["registered"]:
+            mine = [each for each in found.answers["versions"] if each.name == model.name]
+            assert {each.creation_timestamp for each in mine} == {model.creation_timestamp}, f"change {number}"
+            times = {tag.value for each in mine for tag in each.tags if tag.key == "only"}
+            assert times <= {str(model.creation_timestamp)}, f"change {number}"
+        (folders.root / ".trackd-index.db").unlink()
+        assert _state(folders.root) == found, f"change {number}: the files alone say something else"
+    folders.renew()
+    assert _crash(folders.root, "use_names_again", "end", 10_000) == "done"
+    # Times of writing apart, which these models have as text.
     assert _state(folders.root) == whole
 
 

@@ -39,6 +39,8 @@ class Changing(Index):
         # Microseconds: the finest step that common file systems keep exactly.
         self.mtime = time.time_ns() // 1000 * 1000
         self._keys: Dict[str, str] = {}
+        #: Where registered models lie, by their names.
+        self.registered_keys: Dict[str, str] = {}
         self._paths = paths
 
     def all_changes(self) -> List[Change]:

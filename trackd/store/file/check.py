@@ -23,6 +23,15 @@ _COMPARED = {
     "logged_model_metrics": "model_id, metric_name, metric_value, metric_timestamp_ms, metric_step, run_id,"
     " dataset_name, dataset_digest",
 }
+#: The same for registered models and their versions.
+_COMPARED_MODELS = {
+    "registered_models": "name, creation_time, last_updated_time, description",
+    "registered_model_tags": "name, key, value",
+    "registered_model_aliases": "name, alias, version",
+    "model_versions": "name, version, creation_time, last_updated_time, description, user_id, current_stage, source,"
+    " storage_location, run_id, run_link, status, status_message",
+    "model_version_tags": "name, version, key, value",
+}
 #: Differences that are listed per table; the rest is counted.
 _LISTED = 20
 
@@ -57,6 +66,7 @@ def _differences(connection: sqlite3.Connection, root: str) -> List[Problem]:
     if connection.execute("SELECT count(*) FROM trackd_changes").fetchone()[0]:
         return []
     connection.execute("CREATE TEMP TABLE changed (id TEXT PRIMARY KEY)")
+    connection.execute("CREATE TEMP TABLE changed_models (name TEXT PRIMARY KEY)")
     for one, other in (("main", "fresh"), ("fresh", "main")):
         connection.execute(
             "INSERT OR IGNORE INTO changed"
@@ -64,12 +74,22 @@ def _differences(connection: sqlite3.Connection, root: str) -> List[Problem]:
             f" (SELECT folder, name, size, mtime FROM {one}.trackd_files EXCEPT"
             f" SELECT folder, name, size, mtime FROM {other}.trackd_files)"
         )
+        connection.execute(
+            f"INSERT OR IGNORE INTO changed_models SELECT m.name FROM changed c JOIN {one}.trackd_models m"
+            " ON m.folder = substr(c.id, 1, instr(c.id || '/', '/') - 1)"
+        )
     problems = []
-    for table, columns in _COMPARED.items():
-        id = columns.partition(",")[0]
+    compared = [
+        (table, columns, f"{columns.partition(',')[0]} NOT IN (SELECT id FROM changed)")
+        for table, columns in _COMPARED.items()
+    ]
+    compared += [
+        (table, columns, "name NOT IN (SELECT name FROM changed_models)") for table, columns in _COMPARED_MODELS.items()
+    ]
+    for table, columns, unchanged in compared:
         for one, other, what in (("main", "fresh", "is not in the files"), ("fresh", "main", "is not in the index")):
             rows = connection.execute(
-                f"SELECT {columns} FROM {one}.{table} WHERE {id} NOT IN (SELECT id FROM changed)"
+                f"SELECT {columns} FROM {one}.{table} WHERE {unchanged}"
                 f" EXCEPT SELECT {columns} FROM {other}.{table}"
             ).fetchall()
             problems += [Problem(f"{root}: {table}", f"{row} {what}") for row in rows[:_LISTED]]

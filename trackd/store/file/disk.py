@@ -10,10 +10,10 @@ import os
 import stat
 import sys
 from contextlib import suppress
-from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from trackd.errors import PermissionDenied, ResourceDoesNotExist, StorageFull, TrackdError
-from trackd.store.file.layout import META, TEMPORARY
+from trackd.store.file.layout import META, TEMPORARY, is_registry
 
 MAKE, CREATE, APPEND, WRITE, REMOVE, MOVE = "make", "create", "append", "write", "remove", "move"
 DROP = "drop"
@@ -98,9 +98,17 @@ def replay(root: str, transactions: Sequence[List[Change]]) -> None:
     done: doing them again would make the folder anew where it was before. A folder that is gone is left so.
     """
     first = 0
+    gone: Set[str] = set()
     for number, changes in enumerate(transactions):
+        # A name is used again only by registered models. Where the new folder is, or the old one out of sight, all
+        # before it is done: doing that again would put what was in the old folder into a new one.
+        born = [one for one in changes if one.kind == CREATE and one.name == META and one.folder in gone]
+        aside = [one.name for one in changes if one.kind == DROP and is_registry(one.folder)]
+        if any(_stands(root, one) for one in born) or any(os.path.lexists(f"{root}/{name}") for name in aside):
+            first = number
+        gone.update(change.folder for change in changes if change.kind in (MOVE, DROP))
         moves = [change for change in changes if change.kind == MOVE]
-        done = [os.path.isdir(f"{root}/{one.name}") and not os.path.isdir(f"{root}/{one.folder}") for one in moves]
+        done = [_is_moved(root, one, changes) for one in moves]
         if any(done):
             # With some moves done all before this transaction is done; with all of them it is, too.
             first = number + all(done)
@@ -112,6 +120,22 @@ def replay(root: str, transactions: Sequence[List[Change]]) -> None:
             if one.folder in made or one.kind == DROP or os.path.isdir(f"{root}/{one.folder}")
         ]
         apply(root, there, replay=True)
+
+
+def _is_moved(root: str, move: Change, changes: Sequence[Change]) -> bool:
+    """Whether a folder is where this change of a transaction was to move it."""
+    if is_registry(move.folder):  # there may be a new folder of the old name: what was moved says so itself
+        metas = [one for one in changes if (one.kind, one.folder, one.name) == (WRITE, move.folder, META)]
+        return any(_stands(root, meta._replace(folder=move.name)) for meta in metas)
+    return os.path.isdir(f"{root}/{move.name}") and not os.path.isdir(f"{root}/{move.folder}")
+
+
+def _stands(root: str, change: Change) -> bool:
+    """Whether the file of a change is as it, or somebody later, made it."""
+    try:
+        return os.lstat(f"{root}/{change.folder}/{change.name}").st_mtime_ns >= change.mtime
+    except OSError:
+        return False
 
 
 def _make(folder: str, change: Change, number: int, applied: Applied, replay: bool) -> None:
@@ -267,6 +291,8 @@ def _remove(folder: str, change: Change, number: int, applied: Applied, replay: 
 
 def _move(folder: str, change: Change, number: int, applied: Applied, replay: bool) -> None:
     target = f"{folder[: len(folder) - len(change.folder)]}{change.name}"
+    if replay and os.path.lexists(target):
+        return  # it was moved, and somebody has made a folder of the old name since
 
     def act(last: bool) -> None:
         os.rename(folder, target)

@@ -62,14 +62,14 @@ def list_folders(path: str, report: Report) -> List[str]:
     try:
         with os.scandir(path) as entries:
             for entry in entries:
-                if not entry.name.startswith(".") and _is_folder(entry, report):
+                if not entry.name.startswith(".") and is_folder(entry, report):
                     names.append(entry.name)
     except OSError as error:
         report(path, f"cannot be listed: {error.strerror}")
     return names
 
 
-def _is_folder(entry: "os.DirEntry[str]", report: Report) -> bool:
+def is_folder(entry: "os.DirEntry[str]", report: Report) -> bool:
     """Whether it is a folder or a link to one; a link in a loop must not hide what lies beside it."""
     try:
         return entry.is_dir()
@@ -89,12 +89,16 @@ def stat_files(path: str, kinds: Tuple[str, ...], report: Report) -> Stats:
 
 RUN_KINDS = (layout.PARAMS, layout.TAGS, layout.METRICS, layout.INPUTS, layout.OUTPUTS)
 EXPERIMENT_KINDS = (layout.TAGS, layout.DATASETS)
-MODEL_KINDS = (layout.PARAMS, layout.TAGS, layout.METRICS)
+LOGGED_MODEL_KINDS = (layout.PARAMS, layout.TAGS, layout.METRICS)
+REGISTERED_MODEL_KINDS = (layout.TAGS, layout.ALIASES, layout.ODD_ALIASES)
+MODEL_VERSION_KINDS = (layout.TAGS,)
 
 
 def kinds_of(key: str) -> Tuple[str, ...]:
-    """What matters in a folder by its name in the index: of an experiment, a run, or a logged model."""
-    return (EXPERIMENT_KINDS, RUN_KINDS, MODEL_KINDS)[key.count("/")]
+    """What matters in a folder by its name in the index: of an experiment, a run, a logged model ..."""
+    if layout.is_registry(key):
+        return REGISTERED_MODEL_KINDS if key.count("/") == 1 else MODEL_VERSION_KINDS
+    return (EXPERIMENT_KINDS, RUN_KINDS, LOGGED_MODEL_KINDS)[key.count("/")]
 
 
 def _stat_one(path: str, name: str, found: Stats, report: Report) -> None:
@@ -120,7 +124,7 @@ def _walk(path: str, kind: str, found: Stats, report: Report) -> None:
         try:
             with os.scandir(f"{path}/{name}") as entries:
                 for entry in entries:
-                    if not _is_text(entry.name):
+                    if not is_text(entry.name):
                         report(f"{path}/{name}/{entry.name!a}", "has a name that is not UTF-8")
                     elif entry.is_file(follow_symlinks=False):
                         status = entry.stat(follow_symlinks=False)
@@ -135,7 +139,7 @@ def _walk(path: str, kind: str, found: Stats, report: Report) -> None:
             report(f"{path}/{name}", f"cannot be listed: {error.strerror}")
 
 
-def _is_text(name: str) -> bool:
+def is_text(name: str) -> bool:
     """Whether a file name is text; others come from the system with lone surrogates (PEP 383)."""
     try:
         name.encode("utf-8")

@@ -6,7 +6,9 @@ It may be deleted whenever no server runs: nothing is lost but the time to read 
 * ``trackd_files``: size and modification time of every file as the tables know it. A file that is found otherwise
   was written by somebody else and its run or experiment is read again.
 * ``trackd_folders``: every folder that was looked at, healthy or not. A run's is ``<experiment id>/<run id>``, a logged
-  model's ``<experiment id>/models/<model id>``.
+  model's ``<experiment id>/models/<model id>``, a registered model's ``models/<folder>``, a version's
+  ``models/<folder>/version-<number>``.
+* ``trackd_models``: which folder a registered model lies in; nearly always the one of its name.
 * ``trackd_damaged``: folders in which something could not be read; each start reads and reports them again.
 * ``trackd_state``: the format, the root that this index belongs to, the highest experiment id ever used.
 """
@@ -38,6 +40,7 @@ CREATE TABLE trackd_files (
 ) WITHOUT ROWID;
 CREATE TABLE trackd_folders (folder TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE trackd_damaged (folder TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE trackd_models (name TEXT NOT NULL PRIMARY KEY, folder TEXT NOT NULL UNIQUE) WITHOUT ROWID;
 CREATE TABLE trackd_state (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
@@ -107,6 +110,8 @@ class Index(SqlTransaction):
 
     def experiment_path(self, experiment_id: str) -> str:
         """The folder of an experiment that the tables know, relative to the root."""
+        if experiment_id == layout.MODELS:
+            return experiment_id  # the registry lies beside the experiments
         row = self.connection.execute(
             "SELECT lifecycle_stage FROM experiments WHERE experiment_id = ?", (int(experiment_id),)
         ).fetchone()

@@ -7,10 +7,11 @@ from trackd.errors import InvalidParameterValue
 from trackd.store.file import layout
 from trackd.store.file.metafile import dump
 from trackd.store.file.moves import MoveFiles
+from trackd.store.file.registered_models import RegisteredModelFiles
 from trackd.store.sql.schema import RUN_TO_MODEL_INPUT, RUN_TO_MODEL_OUTPUT
 
 
-class FileTransaction(MoveFiles):
+class FileTransaction(MoveFiles, RegisteredModelFiles):
     """All writes of ``store.base.Transaction``, in index and files; inputs and outputs here, the rest in its bases."""
 
     def add_inputs(self, run_id: str, datasets: Sequence[DatasetInput], models: Sequence[ModelInput]) -> None:

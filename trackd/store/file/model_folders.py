@@ -81,7 +81,7 @@ def _read_info(meta: Meta, experiment_id: str, model_id: str) -> LoggedModelInfo
 def refresh(index: Index, path: str, key: str, known: Optional[Stats], report: Report) -> bool:
     """Read a model's folder again if any of its files changed; whether one had. ``known`` is what the index knows."""
     report = index.noting_damage(key, report)
-    stats = folder.stat_files(path, folder.MODEL_KINDS, report)
+    stats = folder.stat_files(path, folder.LOGGED_MODEL_KINDS, report)
     if known is not None and (stats == known or same_but_growing(stats, known)):
         return False
     experiment_id, _, model_id = key.split("/")

@@ -1,13 +1,15 @@
-"""Looking at one folder again, whatever it holds: an experiment, a run or a logged model."""
+"""Looking at one folder again, whatever it holds: an experiment, a run, a logged model, a registered one."""
 
 import os
 
-from trackd.store.file import folder, layout, model_folders
+from trackd.store.file import folder, layout, model_folders, registry
 from trackd.store.file.index import Index
 
 
 def refresh_folder(index: Index, key: str, report: folder.Report) -> bool:
     """Read a folder again where it changed, or forget it if it is gone; whether it had changed."""
+    if layout.is_registry(key):
+        return registry.refresh(index, key, report)
     experiment_id, _, member = key.partition("/")
     if not member:
         return _refresh_experiment(index, key, report)

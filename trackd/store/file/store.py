@@ -17,7 +17,7 @@ from trackd.entities import ACTIVE, DELETED, Metric
 from trackd.errors import PermissionDenied, StorageFull
 from trackd.history.columns import History
 from trackd.store.base import Problem, Store
-from trackd.store.file import disk, folder, layout
+from trackd.store.file import disk, folder, layout, registry
 from trackd.store.file import index as index_file
 from trackd.store.file.histories import Histories
 from trackd.store.file.index import Index
@@ -304,6 +304,10 @@ class FileStore(SqlReads, Store):
         with self.reading() as connection:
             return Index(connection, self.root).known_members(experiment_id)
 
+    def known_models(self) -> Set[str]:
+        """The folders of registered models that were looked at."""
+        return {key for key in self.known_members(layout.MODELS) if key.count("/") == 1}
+
     def known_files(self, key: str) -> Optional[folder.Stats]:
         """Size and time of a folder's files as the index knows them; ``None`` for a folder it does not know."""
         with self.reading() as connection:
@@ -343,6 +347,10 @@ class FileStore(SqlReads, Store):
             folders[experiment_id] = [f"{experiment_id}/{name}" for name in names]
         gone = set(self.experiments()) - set(experiments)
         self.refresh(gone | set(experiments))
+        models = registry.list_models(self.root, self.report)
+        folders[layout.MODELS] = models + [
+            key for model in models for key in registry.list_versions(self.root, model, self.report)
+        ]
         total = sum(map(len, folders.values()))
         done = 0
         for experiment_id, keys in folders.items():

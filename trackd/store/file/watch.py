@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Dict, List, Tuple
 
 from trackd.errors import StorageFull, TrackdError
-from trackd.store.file import disk, folder, layout
+from trackd.store.file import disk, folder, layout, registry
 from trackd.store.file import index as index_file
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ HOT = 120.0
 HOT_BUDGET = 0.1
 #: Seconds that the maker of a folder has to write its ``meta.yaml`` before the lack of it is reported.
 YOUNG = 2.0
+#: Versions of a registered model that are looked at, the latest, when MLflow has written to the model.
+MOST_SUSPECTS = 300
 #: Problems that were seen once; with more than this something is wrong with all of it, and all is looked at again.
 MOST_DOUBTS = 10_000
 
@@ -58,6 +60,7 @@ class Watch:
         self._doubts: Dict[Tuple[str, str], float] = {}
         self._turn: List[str] = []
         self._meta_turn: List[str] = []
+        self._model_turn: List[str] = []
         self._first_pass = True
 
     def start(self) -> None:
@@ -140,6 +143,7 @@ class Watch:
         """One round."""
         suspects, self._young = self._young, []
         suspects += self._look_at_experiments()
+        suspects += self._look_at_models()
         suspects += self._look_at_metas()
         now = time.monotonic()
         self._hot = {key: until for key, until in self._hot.items() if until > now}
@@ -170,6 +174,33 @@ class Watch:
                 suspects += sorted(on_disk ^ store.known_members(experiment_id))
             if self._changed(experiment_id + "/meta", f"{path}/meta.yaml", first=True):
                 suspects.append(experiment_id)
+        return suspects
+
+    def _look_at_models(self) -> List[str]:
+        """Registered models and versions that came or went, by the listing of folders that changed.
+
+        MLflow rewrites a model's ``meta.yaml`` with nearly every change to one of its versions: then all are looked at.
+        """
+        store = self._store
+        place = f"{store.root}/{layout.MODELS}"
+        suspects: List[str] = []
+        if self._changed(layout.MODELS, place, first=True):
+            found = set(registry.list_models(store.root, self._doubt))
+            suspects += sorted(found ^ store.known_models())
+        if not self._model_turn:
+            self._model_turn = sorted(store.known_models())
+        end = time.monotonic() + BUDGET
+        rest: List[str] = []
+        for position, key in enumerate(self._model_turn):
+            path = self._path(key)
+            if self._changed(key + "/", path, first=True):
+                suspects += sorted(set(registry.list_versions(store.root, key, self._doubt)) ^ store.known_members(key))
+            if self._changed(key + "/meta", f"{path}/meta.yaml"):
+                suspects += [key, *registry.latest(store.known_members(key), MOST_SUSPECTS)]
+            if position % 64 == 63 and time.monotonic() > end:
+                rest = self._model_turn[position + 1 :]
+                break
+        self._model_turn = rest
         return suspects
 
     def _look_at_metas(self) -> List[str]:
