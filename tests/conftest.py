@@ -70,6 +70,14 @@ class Client:
         data = raw if raw is not None else json.dumps(body if body is not None else {}).encode()
         return self.send("POST", path, data, headers={"content-type": "application/json"})
 
+    def patch(self, path: str, body: Any = None) -> Reply:
+        """A PATCH of JSON."""
+        return self.send("PATCH", path, json.dumps(body or {}).encode(), headers={"content-type": "application/json"})
+
+    def delete(self, path: str, body: Any = None) -> Reply:
+        """A DELETE with a JSON body, as clients send it."""
+        return self.send("DELETE", path, json.dumps(body or {}).encode(), headers={"content-type": "application/json"})
+
     def ok(self, path: str, **body: Any) -> Any:
         """The JSON of a POST that must succeed."""
         reply = self.post(path, body)

@@ -33,10 +33,14 @@ def routes() -> List[Route]:
 
 
 class App:
-    """Answers requests out of a store. One for all threads; everything about routes is worked out when it is made."""
+    """Answers requests out of a store. One for all threads; everything about routes is worked out when it is made.
 
-    def __init__(self, store: Store, config: Config) -> None:
+    ``registry``: where registered models are kept, if not in ``store``.
+    """
+
+    def __init__(self, store: Store, config: Config, registry: Optional[Store] = None) -> None:
         self._store = store
+        self._registry = registry
         #: Told of each write to a run, where runs that fall silent are marked.
         self.silence: Optional[Silence] = Silence(store, config.fail_silent_runs) if config.fail_silent_runs else None
         self._config = config
@@ -65,7 +69,7 @@ class App:
     def _answer(self, request: Request) -> Response:
         try:
             route, path = self._router.match(request.method, request.path)
-            context = Context(self._store, self._config, request)
+            context = Context(self._store, self._config, request, registry=self._registry)
             if route.stream:
                 reply = route.function(context, **path)
             else:

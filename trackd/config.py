@@ -344,6 +344,11 @@ VARIABLES: Tuple[Variable, ...] = (
         "MLFLOW_TRUNCATE_LONG_VALUES", "true",
         "Cut params and tags that are too long, as MLflow does; false or 0 answers 400 instead.",
     ),
+    Variable(
+        "MLFLOW_CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX", "",
+        "A regular expression of Python's that must be found in the source of every new model version. One that does "
+        "not compile stops the server at its start; a search that takes longer than a second refuses the source.",
+    ),
     Variable("MLFLOW_ARTIFACT_LOCATION_MAX_LENGTH", "2048", "How long an experiment's artifact location may be."),
     Variable(
         "MLFLOW_ALLOWED_HOST_ADDRESSED_ARTIFACT_SCHEMES", "",

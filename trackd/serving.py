@@ -196,7 +196,12 @@ def read_only_store(uri: str, progress: Progress) -> ContextManager[Store]:
 
 
 def _application(store: Store, config: Config) -> App:
-    """The application; a host pattern that means nothing is the user's mistake."""
+    """The application; a pattern that means nothing, for hosts or for sources of models, is the user's mistake."""
+    from trackd.api import patterns
+
+    wrong = patterns.problem()
+    if wrong:
+        raise CannotStart(wrong)
     try:
         return App(store, config)
     except ValueError as error:

@@ -453,6 +453,73 @@ def _(client: Client) -> None:
     assert reply.status == 403 and ("X-Content-Type-Options", "nosniff") in reply.response.headers
 
 
+def model(client: Client, versions: int = 0) -> str:
+    """The name of a new registered model with so many versions."""
+    client.ok("registered-models/create", name="m")
+    for _ in range(versions):
+        client.ok("model-versions/create", name="m", source="s3://bucket/m")
+    return "m"
+
+
+@row("registered-models/search with `max_results` 0 or below")
+def _(client: Client) -> None:
+    for size in ("0", "-1"):
+        assert client.get("registered-models/search", {"max_results": size}).status == 400
+
+
+@row("A model version's source above 10,000 characters")
+def _(client: Client) -> None:
+    model(client)
+    refused(client, "model-versions/create", {"name": "m", "source": "s3://b/" + "x" * 10_000})
+
+
+@row("A search of the registry ordered twice by one key")
+def _(client: Client) -> None:
+    for path in ("registered-models/search", "model-versions/search"):
+        assert client.get(path, {"order_by": ["name", "name DESC"]}).error == "INVALID_PARAMETER_VALUE"
+
+
+@row("A model version beyond 64 bits")
+def _(client: Client) -> None:
+    assert client.get("model-versions/get", {"name": model(client), "version": "9" * 20}).status == 400
+
+
+@row("A model version's source with a file URI of another host")
+def _(client: Client) -> None:
+    refused(client, "model-versions/create", {"name": model(client), "source": "file://host/etc"})
+
+
+@row("Archiving what is in the stage None or Archived")
+def _(client: Client) -> None:
+    body = {"name": model(client, 1), "version": "1", "archive_existing_versions": True}
+    refused(client, "model-versions/transition-stage", *({**body, "stage": stage} for stage in ("None", "Archived")))
+
+
+@row("A version of a logged model that is not there")
+def _(client: Client) -> None:
+    gone = "m-" + "0" * 32
+    for source in ("s3://bucket/m", f"models:/{gone}"):
+        body = {"name": "m", "source": source, "model_id": gone}
+        assert client.post("model-versions/create", body).error == "RESOURCE_DOES_NOT_EXIST"
+
+
+@row("POST to registered-models/search, as R sends it")
+def _(client: Client) -> None:
+    model(client)
+    found = client.ok("registered-models/search", max_results="1")["registered_models"]
+    assert [each["name"] for each in found] == ["m"]
+
+
+@row("IS NULL and IS NOT NULL of tags in searches of the registry")
+def _(client: Client) -> None:
+    model(client, 1)
+    client.ok("registered-models/set-tag", name="m", key="a", value="")
+    for path, found in (("registered-models", True), ("model-versions", False)):
+        words = ("IS NOT NULL", "IS NULL")
+        answers = [client.get(path + "/search", {"filter": f"tags.a {word}"}).json for word in words]
+        assert [bool(answer) for answer in answers] == [found, not found]
+
+
 FOLDER_ROW = "Two keys of which one is the folder of the other (`a`, `a/b`)"
 
 

@@ -54,7 +54,9 @@ def plausible(run_id: str) -> Dict[str, Any]:
         "datasets": [
             {"dataset": {"name": "d", "digest": "e", "source_type": "l", "source": "s"}, "dataset_name": "d"}
         ],
-        "model_type": "t", "source_run_id": run_id,
+        "description": "d", "source": "s3://b/m", "run_link": "", "version": "1", "stage": "Staging",
+        "stages": ["None"], "archive_existing_versions": False, "alias": "a", "model_type": "t",
+        "source_run_id": run_id,
         "model_json": '{"run_id":"r","artifact_path":"a","utc_time_created":"u","flavors":{}}',
     }  # fmt: skip
 
@@ -87,7 +89,11 @@ def shared() -> Iterator[Client]:
     assert store.counts() == {"experiments": 1, "runs": 0}
 
 
-@pytest.mark.parametrize("route", [r for r in EVERY if title(r) != "POST runs/search"], ids=title)
+#: Searches that ask for nothing find everything.
+ASKS_FOR_ALL = ("runs/search", "registered-models/search", "model-versions/search")
+
+
+@pytest.mark.parametrize("route", [r for r in EVERY if not r.path.endswith(ASKS_FOR_ALL)], ids=title)
 def test_nothing_is_refused_where_something_is_needed(shared: Client, route: Route) -> None:
     assert_refused(shared.post(route.path) if route.method == "POST" else shared.get(route.path))
     assert_refused(shared.post(route.path, raw=b"") if route.method == "POST" else shared.get(route.path, "&&=&"))
@@ -173,7 +179,11 @@ def test_unknown_ids_are_refused_or_find_nothing(fresh: Client, route: Route) ->
     body = {**body, **{name: "424242" for name in body if name == "experiment_id"}}
     body = {**body, **{name: ["424242"] for name in body if name == "experiment_ids"}}
     reply = ask(fresh, route, body)
-    if {"experiment_id", "run_id"} & set(body) and "/metrics/" not in route.path:
+    registered = "/registered-models/" in route.path or "/model-versions/" in route.path
+    if registered and not route.path.endswith(("/search", "/registered-models/create")):
+        assert_refused(reply)
+        assert reply.status == 404
+    elif {"experiment_id", "run_id"} & set(body) and "/metrics/" not in route.path:
         assert_refused(reply)
         assert reply.status == 404
     else:
@@ -284,6 +294,17 @@ def test_keys_and_ids_that_would_be_paths_are_refused_or_kept_exactly_and_touch_
         inputs = [{"dataset": dataset, "tags": [pair]}]
         assert caged.post("runs/log-inputs", {"run_id": run, "datasets": inputs}).status == 200
         assert caged.post("experiments/create", {"name": attack}).status == 200
+        made = caged.post("registered-models/create", {"name": attack, "tags": [pair] if statuses[0] == 200 else []})
+        assert made.status == (400 if set("/:") & set(attack) or attack.startswith("..") or attack == "." else 200)
+        if made.status == 200:
+            caged.ok("model-versions/create", name=attack, source="s3://b/m")
+            body = {"name": attack, "alias": attack, "version": "1"}
+            assert caged.post("registered-models/alias", body).status in (200, 400)
+            tagged = caged.post("model-versions/set-tag", {"name": attack, "version": "1", **pair})
+            assert tagged.status == statuses[0]
+            assert caged.get("registered-models/get", {"name": attack}).json["registered_model"]["name"] == attack
+        for path in ("model-versions/create", "model-versions/get-download-uri"):
+            assert caged.post(path, {"name": "x", "version": attack, "source": attack}).status in (400, 404, 405)
     assert outside() == before
     assert (
         kept["../x"] == kept["nul\0x"] == kept["..\\x"] == 400 and kept["CON"] == kept["a."] == kept["meta.yaml"] == 200

@@ -2,10 +2,34 @@
 
 from typing import List
 
-from trackd.api import changes, experiments, exports, health, histories, keys, logged_models, metrics, runs
+from trackd.api import (
+    changes,
+    experiments,
+    exports,
+    health,
+    histories,
+    keys,
+    logged_models,
+    metrics,
+    model_versions,
+    registered_models,
+    runs,
+)
 from trackd.web.router import Route
 
-MODULES = (experiments, runs, metrics, histories, exports, keys, changes, logged_models, health)
+MODULES = (
+    experiments,
+    runs,
+    metrics,
+    histories,
+    exports,
+    registered_models,
+    model_versions,
+    keys,
+    changes,
+    logged_models,
+    health,
+)
 
 
 def routes() -> List[Route]:

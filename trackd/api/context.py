@@ -1,19 +1,47 @@
 """What an endpoint may touch."""
 
-from typing import Optional
+from contextlib import contextmanager
+from typing import Iterator, Optional, Tuple
 
 from trackd.config import Config
-from trackd.store.base import Store
+from trackd.store.base import Store, Transaction
 from trackd.web.message import Request
 
 
 class Context:
-    """The first argument of every endpoint: where things are kept, the settings, who asks, and what came."""
+    """The first argument of every endpoint: where things are kept, the settings, who asks, and what came.
 
-    __slots__ = ("store", "config", "user", "request")
+    ``registry`` is where registered models and their versions are kept: ``store`` itself, unless
+    ``--registry-store-uri`` names another place.
+    """
 
-    def __init__(self, store: Store, config: Config, request: Request, user: Optional[str] = None) -> None:
+    __slots__ = ("store", "registry", "config", "user", "request")
+
+    def __init__(
+        self,
+        store: Store,
+        config: Config,
+        request: Request,
+        user: Optional[str] = None,
+        registry: Optional[Store] = None,
+    ) -> None:
         self.store = store
+        self.registry = registry or store
         self.config = config
         self.request = request
         self.user = user
+
+    @contextmanager
+    def both(self) -> Iterator[Tuple[Transaction, Transaction]]:
+        """Transactions of ``store`` and ``registry``, which are one where the two are.
+
+        Where they are not, that of the registry is committed first. A crash in between leaves what it holds without
+        what belongs to it in the store: never the other way round. (The order is also what keeps two requests from
+        waiting for each other.)
+        """
+        with self.store.transaction() as tx:
+            if self.registry is self.store:
+                yield tx, tx
+            else:
+                with self.registry.transaction() as registry_tx:
+                    yield tx, registry_tx

@@ -2,7 +2,7 @@
 
 import os
 from typing import FrozenSet, Optional, Tuple
-from urllib.parse import unquote, urlparse, urlsplit
+from urllib.parse import SplitResult, unquote, urlparse, urlsplit
 
 from trackd.config import Config
 from trackd.errors import InvalidParameterValue
@@ -61,6 +61,24 @@ def checked(location: str, config: Config) -> str:
     if len(location) > limit:
         raise _refused(location, f"it has {len(location)} characters, at most {limit} are allowed")
     return location
+
+
+def names_another_host(location: str, config: Config) -> bool:
+    """Whether who uses the location would connect to a host that is neither the server's own nor allowed."""
+    targets = _targets(location)
+    return bool(targets) and not _allowed(urlsplit(location).scheme, targets, config)
+
+
+def is_remote(parts: SplitResult) -> bool:
+    """Whether a file URI names another host than this one."""
+    host = parts.hostname or ""
+    return bool(host) and host != "." and not host.startswith(_LOCAL_HOSTS)
+
+
+def local_path(location: str) -> str:
+    """The path that a path or a file URI names."""
+    parts = urlsplit(location)
+    return unquote(parts.path) if parts.scheme == "file" else location
 
 
 def _refused(location: str, why: str) -> InvalidParameterValue:

@@ -2,9 +2,21 @@
 
 import json
 import time
-from typing import Dict, List, Sequence
+from typing import Dict, List, Sequence, Union
 
-from trackd.entities import ACTIVE, RUN_NAME_TAG, Experiment, LoggedModelInfo, Metric, Param, RunInfo, Tag
+from trackd.entities import (
+    ACTIVE,
+    IS_PROMPT_TAG,
+    RUN_NAME_TAG,
+    Experiment,
+    LoggedModelInfo,
+    Metric,
+    ModelVersion,
+    Param,
+    RegisteredModel,
+    RunInfo,
+    Tag,
+)
 from trackd.errors import InvalidParameterValue, ResourceDoesNotExist
 from trackd.fields.kinds import is_id, shown
 from trackd.store.base import Reads, Transaction
@@ -109,10 +121,12 @@ def find_measured_models(store: Reads, metrics: Sequence[Metric]) -> None:
 MODEL_VERSIONS_TAG = "mlflow.modelVersions"
 
 
-def add_model_version(tx: Transaction, model_id: str, name: str, version: str) -> None:
+def add_model_version(tx: Transaction, model_id: str, name: str, version: Union[int, str]) -> None:
     """Note on a logged model, which may be deleted, that a version of a registered model was made from it.
 
-    404 if there is no such logged model. What somebody else has put into the tag and is no list is replaced.
+    404 if there is no such logged model. MLflow's server writes the number as an integer, and its client adds the same
+    as a string: only what is there in the same form is not added again. What somebody else has put into the tag and is
+    no list is replaced.
     """
     find_logged_model(tx, model_id)
     try:
@@ -123,3 +137,47 @@ def add_model_version(tx: Transaction, model_id: str, name: str, version: str) -
     one = {"name": name, "version": version}
     if one not in versions:
         tx.put_logged_model_tags(model_id, [Tag(MODEL_VERSIONS_TAG, json.dumps([*versions, one]))])
+
+
+def find_model(store: Reads, name: str) -> RegisteredModel:
+    """The registered model; 404 if there is none."""
+    found = store.get_registered_model(name)
+    if found is None:
+        raise _no_model(name)
+    return found
+
+
+def require_model(store: Reads, name: str) -> None:
+    """404 if there is no such registered model."""
+    if not store.has_registered_model(name):
+        raise _no_model(name)
+
+
+def _no_model(name: str) -> ResourceDoesNotExist:
+    return ResourceDoesNotExist(f"There is no registered model named {shown(name)}.")
+
+
+def is_prompt(model: RegisteredModel) -> bool:
+    """Whether a registered model is a prompt, as MLflow's client sees it: the tag's case does not matter."""
+    return any(key == IS_PROMPT_TAG and value.lower() == "true" for key, value in model.tags)
+
+
+def find_version(store: Reads, name: str, version: int) -> ModelVersion:
+    """The version of a registered model; 404 if there is none, or if it was deleted."""
+    found = store.get_model_version(name, version)
+    if found is None:
+        raise ResourceDoesNotExist(f"There is no version {version} of a registered model named {shown(name)}.")
+    return found
+
+
+def version_by_alias(store: Reads, name: str, alias: str) -> ModelVersion:
+    """The version that an alias names; 400 if there is no such alias. ``latest`` (any case) is the highest version."""
+    model = find_model(store, name)
+    if alias.lower() == "latest":
+        if not model.latest_versions:
+            raise ResourceDoesNotExist(f"The registered model {shown(name)} has no version.")
+        return find_version(store, name, max(version.version for version in model.latest_versions))
+    for known, version in model.aliases:
+        if known == alias:
+            return find_version(store, name, version)
+    raise InvalidParameterValue(f"The registered model {shown(name)} has no alias {shown(alias)}.")
