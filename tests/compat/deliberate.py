@@ -125,6 +125,8 @@ NOT_KEPT_WRONGLY: Sequence[Deliberate] = (
         "get-history-bulk with an empty key or a negative limit", "bulk of an empty key", "bulk with a negative limit",
     ),
     refused("An experiment id in another script's digits", "get an id of another script's digits"),
+    refused("registered-models/search with `max_results` 0 or below", "no models"),
+    refused("A model version's source above 10,000 characters", "a version from a very long source"),
 )
 
 NEVER_A_SERVER_ERROR: Sequence[Deliberate] = (
@@ -159,6 +161,14 @@ NEVER_A_SERVER_ERROR: Sequence[Deliberate] = (
         "Logged models ordered by `tags`; a page token of theirs that is none",
         "models ordered by [{'field_name': 'tags'}]", "a rubbish token of models",
     ),
+    refused("A search of the registry ordered twice by one key", "models by one key twice"),
+    refused("A model version beyond 64 bits", "a version that is huge"),
+    refused("A model version's source with a file URI of another host", "a version from file://host/etc"),
+    refused("Archiving what is in the stage None or Archived", "archive to Archived"),
+    Deliberate(
+        "A version of a logged model that is not there", 404, "RESOURCE_DOES_NOT_EXIST",
+        ["a version with a model id that is not there", "a version that is a deleted logged model"],
+    ),
 )
 
 ACCEPTED: Sequence[Deliberate] = (
@@ -173,7 +183,13 @@ ACCEPTED: Sequence[Deliberate] = (
         "experiments where (name = 'alpha')", "runs where metrics.acc > 0.5 OR metrics.acc < 0.1",
         "runs where NOT metrics.acc > 0.5", "runs where (metrics.acc > 0.5)",
         "models where metrics.acc > 0.5 OR params.lr = '0'", "models where (params.lr = '0')",
-        "models where NOT params.lr = '0'",
+        "models where NOT params.lr = '0'", "registered-models where name = 'iris' OR name = 'wine'",
+    ),
+    taken("Booleans as strings in bodies (`\"TRUE\"`), as R sends them", "a string for archiving"),
+    taken("POST to registered-models/search, as R sends it", "models by POST, as R asks"),
+    taken(
+        "IS NULL and IS NOT NULL of tags in searches of the registry",
+        "registered-models where tags.team IS NULL", "model-versions where tags.a IS NULL",
     ),
     taken("Logging a logged model's param again with the same value", "log params of a model again"),
     taken("A string in double quotes in a filter of logged models", 'models where name = "mod1"'),
@@ -208,7 +224,7 @@ REPLIES: Sequence[Deliberate] = (
     Deliberate(
         "A wrong method", 405, "BAD_REQUEST",
         ["POST on a GET route", "GET on a POST route", "PUT on a POST route", "PATCH on a POST route",
-         "DELETE on a POST route", "POST on health"],
+         "DELETE on a POST route", "POST on health", "update a model by POST"],
         r"\.(type|body)",
     ),
     Deliberate("A wrong method", 405, None, ["HEAD on a POST route"], r"\.type"),
@@ -256,7 +272,6 @@ DIFFERENCES: Sequence[Deliberate] = (*ON_THE_PAGE, *TRIFLES)
 #: Rows of the page that no step here shows, and why.
 SHOWN_ELSEWHERE: Dict[str, str] = {
     "Malformed JSON": "both answer 400 with the same code; only the words say more",
-    "Booleans as strings in bodies (`\"TRUE\"`), as R sends them": "no route of these areas has a boolean in its body",
     "The order of a run's tags and params": "the normaliser sorts them, as the order carries no meaning",
     "A store without room, without permission, or locked": "tests/faults",
 }

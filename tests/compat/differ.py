@@ -10,7 +10,7 @@ answer what two servers cannot have in common, and nothing else:
 * the times that servers set (``SET_BY_SERVERS``) become ``<now>`` if they lie within a day of now (all times that the
   tables send are years old);
 * page tokens become ``<token>``, the text of an error becomes ``<text>``, both only if they are non-empty strings;
-* tags, params, current metrics, inputs and outputs of an entity are sorted: their order carries no meaning.
+* tags, params, current metrics, aliases, inputs and outputs of an entity are sorted: their order carries no meaning.
 """
 
 import json
@@ -27,7 +27,10 @@ MOST_PAGES = 60
 
 DAY = 86400
 
-SET_BY_SERVERS = ("creation_time", "last_update_time", "creation_timestamp_ms", "last_updated_timestamp_ms")
+SET_BY_SERVERS = (
+    "creation_time", "last_update_time", "creation_timestamp_ms", "last_updated_timestamp_ms", "creation_timestamp",
+    "last_updated_timestamp",
+)
 
 #: Where a reply has the id of what was created.
 CREATED = {
@@ -157,7 +160,7 @@ def run(peer: Peer, steps: Iterable[Step]) -> Dict[str, Dict[str, Any]]:
     for step in steps:
         assert step.name not in answers, f"two steps are called {step.name!r}"
         answer = pages(peer, ledger, step) if step.follow else send(peer, ledger, step)
-        if step.path.startswith(("experiments/", "logged-models")):
+        if step.path.startswith(("experiments/", "logged-models", "registered-models/", "model-versions/")):
             # Their times are set by the server and are sort keys: no two in one millisecond.
             time.sleep(0.002)
         for name, path in step.keep.items():
@@ -208,8 +211,8 @@ def plain(value: Any, ledger: Ledger, key: str = "", parent: str = "") -> Any:
 
 
 def in_key_order(parts: List[Any], key: str, parent: str) -> List[Any]:
-    """Lists whose order carries no meaning, sorted: tags, params, current metrics, inputs and outputs of a run."""
-    loose = key in ("tags", "params") or (key == "metrics" and parent == "data")
+    """Lists whose order carries no meaning, sorted: tags, params, current metrics, aliases, inputs and outputs."""
+    loose = key in ("tags", "params", "aliases", "latest_versions") or (key == "metrics" and parent == "data")
     if loose or key in ("dataset_inputs", "model_inputs", "model_outputs", "dataset_summaries"):
         return sorted(parts, key=lambda part: json.dumps(part, sort_keys=True))
     return parts
@@ -221,7 +224,7 @@ def plain_text(value: str, ledger: Ledger, key: str) -> str:
         return "<token>"
     if key in ("experiment_id", "experiment_ids") and value in ledger.experiments:
         return f"<{ledger.experiments[value]}>"
-    if key in ("artifact_location", "artifact_uri", "root_uri"):
+    if key in ("artifact_location", "artifact_uri", "root_uri", "source"):
         value = re.sub(
             r"^(mlflow-artifacts:/)(\d+)(?=/|$)",
             lambda found: found.group(1) + "<" + ledger.experiments.get(found.group(2), found.group(2)) + ">",

@@ -2,7 +2,15 @@
 
 from typing import List
 
-from tests.compat import steps_experiments, steps_logged_models, steps_metrics, steps_runs, steps_search, steps_wire
+from tests.compat import (
+    steps_experiments,
+    steps_logged_models,
+    steps_metrics,
+    steps_registry,
+    steps_runs,
+    steps_search,
+    steps_wire,
+)
 from tests.compat.differ import Step
 
 STEPS: List[Step] = [
@@ -11,5 +19,6 @@ STEPS: List[Step] = [
     *steps_metrics.STEPS,
     *steps_search.STEPS,
     *steps_logged_models.STEPS,
+    *steps_registry.STEPS,
     *steps_wire.STEPS,
 ]
