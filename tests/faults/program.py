@@ -203,11 +203,11 @@ class Client:
         self.close()
 
 
-def post(path: str, body: object) -> bytes:
-    """The bytes of a POST request."""
+def post(path: str, body: object, method: str = "POST") -> bytes:
+    """The bytes of a POST request, or of another one with a body of JSON."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode("utf-8")
     target = path if path.startswith("/") else API + path
-    head = f"POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    head = f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(data)}\r\n\r\n".encode("ascii") + data
 
 

@@ -6,7 +6,7 @@ from typing import Any, Dict, Iterator, List, Tuple
 
 import pytest
 
-from tests.faults.program import API, Program, create_run, everything, get_run, snapshot
+from tests.faults.program import API, Program, create_run, everything, get_run, post, snapshot
 from trackd.app import routes
 
 ATTACKS = [
@@ -47,7 +47,7 @@ def _beside(place: Path) -> Dict[str, object]:
 
 
 def _bodies(run_id: str, text: str) -> Iterator[Tuple[str, Dict[str, Any]]]:
-    """Every place of every write where a text could become a path."""
+    """Every place of every write where a text could become a path. A method other than POST stands before the path."""
     run: Dict[str, Any] = {"run_id": run_id}
     point = {"value": 1, "timestamp": 1, "step": 0}
     yield "runs/set-tag", {**run, "key": text, "value": "v"}
@@ -84,6 +84,38 @@ def _bodies(run_id: str, text: str) -> Iterator[Tuple[str, Dict[str, Any]]]:
     yield "logged-models", {"experiment_id": "0", "name": "m", "params": tags}
     yield "logged-models", {"experiment_id": "0", "name": "m", "tags": tags}
     yield "logged-models/search", {"experiment_ids": [text], "filter": f"name = '{text}'"}
+    yield from _registry_bodies(text, tags)
+
+
+def _registry_bodies(text: str, tags: List[Dict[str, str]]) -> Iterator[Tuple[str, Dict[str, Any]]]:
+    """The same of the registry: a model of that name, if it can be, and all that it can have."""
+    model, version = {"name": text}, {"name": text, "version": "1"}
+    yield "registered-models/create", {**model, "description": text}
+    yield "registered-models/create", {"name": text + "2", "tags": tags}
+    yield "PATCH registered-models/update", {**model, "description": text}
+    for source in ("s3://b/m", text, "models:/" + text, f"models:/{text}/1", "runs:/" + text, "file:" + text):
+        yield "model-versions/create", {**model, "source": source, "run_id": text}
+    yield "model-versions/create", {**model, "source": "s3://b/m", "model_id": text}
+    yield "model-versions/create", {**model, "source": "s3://b/m", "tags": tags}
+    yield "PATCH model-versions/update", {**version, "description": text}
+    yield "model-versions/transition-stage", {**version, "stage": text}
+    yield "model-versions/transition-stage", {"name": text, "version": text, "stage": "Staging"}
+    for one in (version, {"name": text, "version": text}):
+        yield "model-versions/set-tag", {**one, "key": text, "value": text}
+        yield "registered-models/alias", {**one, "alias": text}
+        yield "registered-models/alias", {**one, "alias": "a"}
+        yield "DELETE model-versions/delete-tag", {**one, "key": text}
+    yield "registered-models/set-tag", {**model, "key": text, "value": text}
+    yield "DELETE registered-models/delete-tag", {**model, "key": text}
+    yield "DELETE registered-models/alias", {**model, "alias": text}
+    yield "registered-models/get-latest-versions", {**model, "stages": [text]}
+    yield "registered-models/search", {"filter": f"name = '{text}'"}
+    yield "registered-models/rename", {**model, "new_name": text + "3"}
+    yield "registered-models/rename", {"name": text + "3", "new_name": text}
+    yield "DELETE model-versions/delete", version
+    yield "DELETE registered-models/delete", {"name": text + "2"}
+    if len(text) % 2:
+        yield "DELETE registered-models/delete", model
 
 
 def _queries(run_id: str, text: str) -> Iterator[Tuple[str, Dict[str, object]]]:
@@ -94,6 +126,14 @@ def _queries(run_id: str, text: str) -> Iterator[Tuple[str, Dict[str, object]]]:
     yield "metrics/get-history", {"run_id": run_id, "metric_key": text}
     yield "metrics/get-history", {"run_id": text, "metric_key": "m"}
     yield "metrics/get-history-bulk-interval", {"run_ids": [run_id, text], "metric_key": text, "max_results": 10}
+    for path in ("get", "get-latest-versions"):
+        yield f"registered-models/{path}", {"name": text, "stages": [text]}
+    yield "registered-models/alias", {"name": text, "alias": text}
+    for path in ("get", "get-download-uri"):
+        yield f"model-versions/{path}", {"name": text, "version": text}
+        yield f"model-versions/{path}", {"name": text, "version": "1"}
+    for path in ("registered-models/search", "model-versions/search"):
+        yield path, {"filter": f"tags.`{text}` = '{text}'", "order_by": [text], "page_token": text, "max_results": 10}
     yield "/ajax-api/2.0/mlflow/metrics/get-history-bulk", {"run_id": [run_id, text], "metric_key": text}
 
 
@@ -108,13 +148,14 @@ def test_attacks_in_every_field_of_every_write_stay_inside(program: Program, pla
         run_id = create_run(client)
         for text in ATTACKS:
             for path, body in _bodies(run_id, text):
-                answer = client.post(path, body)
+                method, _, path = path.rpartition(" ")
+                answer = client.exchange(post(path, body, method or "POST"))
                 _is_sound(answer.status, (path, body), answer.body)
         assert _beside(place) == before
         # The server is whole: what was accepted is kept in the folder of its run and reads back.
         assert get_run(client, run_id)["info"]["run_id"] == run_id
         everything(client)
-    allowed = {".trash", ".DS_Store"}
+    allowed = {".trash", ".DS_Store", "models"}
     for entry in (place / "mlruns").iterdir():
         assert entry.name.isdigit() or entry.name in allowed or entry.name.startswith(".trackd"), entry
     for entry in (place / "mlruns").rglob("*"):
@@ -164,7 +205,8 @@ def test_attacks_in_the_target_of_a_request_reach_no_file(program: Program, plac
 
 def test_every_route_is_attacked() -> None:
     """A route that is added later must be added here, too."""
-    tried = {path if path.startswith("/") else API + path for path, _ in [*_bodies("", "x"), *_queries("", "x")]}
+    paths = [path.rpartition(" ")[2] for path, _ in [*_bodies("", "x"), *_queries("", "x")]]
+    tried = {path if path.startswith("/") else API + path for path in paths}
     tried |= {API + "runs/search", API + "experiments/search"}
     for route in routes():
         if "{" not in route.path and "/mlflow/" in route.path:
