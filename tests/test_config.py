@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Optional
 
 import pytest
 
@@ -236,8 +236,11 @@ def test_what_is_no_store_is_refused(uri: str) -> None:
     assert repr(uri) in refusal([], {"MLFLOW_BACKEND_STORE_URI": uri})
 
 
-def test_artifacts_kept_elsewhere_by_the_server_are_refused_but_clients_may_keep_them_anywhere() -> None:
-    assert "not built yet" in refusal(["--artifacts-destination", "s3://bucket"], {})
+def test_the_server_keeps_artifacts_in_folders_and_buckets_and_clients_anywhere() -> None:
+    for place in ("s3://bucket", "s3://bucket/a/b", "./there", "file:///there"):
+        assert read(["--artifacts-destination", place], {}).artifacts_destination == place
+    for place in ("gs://bucket", "s3://", "s3:///key", "hdfs://h/p", "mlflow-artifacts:/a"):
+        assert "s3://bucket/prefix" in refusal(["--artifacts-destination", place], {})
     assert read(["--default-artifact-root", "s3://bucket/x"], {}).default_artifact_root == "s3://bucket/x"
 
 
@@ -313,7 +316,7 @@ def test_the_help_names_every_flag_and_variable() -> None:
 @pytest.mark.parametrize(
     "uri, path",
     [("mlruns", "mlruns"), ("file:///a%20b/c", "/a b/c"), ("file:mlruns", "mlruns"), ("file://localhost/a", "/a"),
-     ("file://elsewhere/a", ""), ("FILE:///a", "/a"), ("/a:b", "/a:b")],
+     ("file://elsewhere/a", None), ("s3://bucket/a", None), ("FILE:///a", "/a"), ("/a:b", "/a:b")],
 )
-def test_a_file_uri_is_a_path(uri: str, path: str) -> None:
+def test_a_file_uri_is_a_path(uri: str, path: Optional[str]) -> None:
     assert local_path(uri) == path

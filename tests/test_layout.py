@@ -38,12 +38,13 @@ LAYERS: Tuple[Tuple[str, ...], ...] = (
     ("trackd.store", "trackd.artifacts"),
     ("trackd.store.file",),
     ("trackd.store.sql", "trackd.artifacts.local", "trackd.artifacts.s3"),
-    ("trackd.store.base", "trackd.artifacts.base", "trackd.web.server"),
+    ("trackd.artifacts.parts",),
+    ("trackd.store.base", "trackd.artifacts.base", "trackd.artifacts.unfinished", "trackd.web.server"),
     ("trackd.binding",),
     ("trackd.search", "trackd.fields", "trackd.wire", "trackd.web", "trackd.web.router", "trackd.web.guard",
      "trackd.arguments"),
     ("trackd.history",),
-    ("trackd.entities", "trackd.config", "trackd.web.message", "trackd.search.clause"),
+    ("trackd.entities", "trackd.config", "trackd.web.message", "trackd.search.clause", "trackd.artifacts.paths"),
     ("trackd.errors", "trackd.client"),
     ("trackd",),
 )
@@ -150,7 +151,8 @@ def test_the_api_sees_no_store_but_the_contract() -> None:
         for path in FILES
         if module_name(path).startswith("trackd.api")
         for node, module in imports(path)
-        if re.match(r"trackd\.(store|artifacts)(\.|$)", module) and not re.match(r"trackd\.\w+\.base$", module)
+        if re.match(r"trackd\.(store|artifacts)(\.|$)", module)
+        and not re.match(r"trackd\.(\w+\.base|artifacts\.paths)$", module)
     ]
     assert not wrong, "\n".join(wrong)
 
@@ -230,10 +232,11 @@ def undocumented(tree: ast.AST) -> Iterator[Tuple[ast.AST, str]]:
                     yield member, f"{node.name}.{member.name}"
 
 
-#: Methods of the contracts in ``store.base``: documented there, not again in each store.
+#: Methods of the contracts in ``store.base`` and ``artifacts.base``: documented there, not again in each store.
 CONTRACT: Set[str] = {
     member.name
-    for node in ast.walk(TREES[PACKAGE / "store" / "base.py"])
+    for contract in ("store", "artifacts")
+    for node in ast.walk(TREES[PACKAGE / contract / "base.py"])
     if isinstance(node, ast.ClassDef)
     for member in node.body
     if isinstance(member, ast.FunctionDef)

@@ -110,7 +110,7 @@ def check(words: Sequence[str]) -> int:
         uri = store_uri(given[0] if given else "./mlruns")
     except ValueError as error:
         raise UsageError(f"{given[0]!r} {error}") from None
-    if not is_database(uri) and not os.path.isdir(local_path(uri)):
+    if not is_database(uri) and not os.path.isdir(local_path(uri) or ""):
         return _fail(f"there is no folder {local_path(uri)}", 1)
     from trackd.serving import CannotStart, read_only_store
 

@@ -95,7 +95,7 @@ def frame(value: str) -> str:
 
 def store_uri(value: str) -> str:
     """A place for metadata: a folder, as a path or a ``file:`` URI, or a ``sqlite:`` database."""
-    scheme = _scheme(text(value))
+    scheme = scheme_of(text(value))
     if is_database(value):
         return value
     if scheme in ("mysql", "mssql", "postgresql", "postgres"):
@@ -104,10 +104,12 @@ def store_uri(value: str) -> str:
 
 
 def artifact_folder(value: str) -> str:
-    """A place that the server keeps artifacts in: a folder, as a path or a ``file:`` URI."""
-    scheme = _scheme(text(value))
-    if scheme and scheme != "file":
-        raise ValueError("is not a local folder; passing artifacts on to other places is not built yet")
+    """A place that the server keeps artifacts in: a folder, as a path or a ``file:`` URI, or ``s3://bucket/prefix``."""
+    scheme = scheme_of(text(value))
+    if scheme == "s3" and re.match(r"[Ss]3://[^/]", value):
+        return value
+    if scheme not in ("", "file"):
+        raise ValueError("is no place for artifacts, which is a path, file:///path or s3://bucket/prefix")
     return _folder(value, scheme)
 
 
@@ -120,7 +122,7 @@ def _folder(value: str, scheme: str) -> str:
     return value
 
 
-def _scheme(uri: str) -> str:
+def scheme_of(uri: str) -> str:
     """The scheme in lower case, ``""`` for a path. ``C:\\folder`` is a path; ``mysql+pymysql`` is ``mysql``."""
     match = re.match(r"([A-Za-z][A-Za-z0-9.-]+)(\+[A-Za-z0-9.-]+)?:", uri)
     return match.group(1).lower() if match else ""
@@ -128,19 +130,20 @@ def _scheme(uri: str) -> str:
 
 def is_database(uri: str) -> bool:
     """Whether a place for metadata is a database; else it is a folder."""
-    return _scheme(uri) == "sqlite"
+    return scheme_of(uri) == "sqlite"
 
 
-def local_path(uri: str) -> str:
-    """The path of a folder given as a path or as a ``file:`` URI (RFC 8089); ``""`` if it is on another host.
+def local_path(uri: str) -> Optional[str]:
+    """The path of a folder given as a path or as a ``file:`` URI (RFC 8089); ``None`` if it is not on this host.
 
     ``file:relative`` is taken as well, as MLflow does, and ``~`` is the home folder where no shell has replaced it.
     """
-    if _scheme(uri) != "file":
-        return os.path.expanduser(uri)
+    scheme = scheme_of(uri)
+    if scheme != "file":
+        return None if scheme else os.path.expanduser(uri)
     parts = urlsplit(uri)
     if parts.netloc not in ("", "localhost"):
-        return ""
+        return None
     path = unquote(parts.path)
     # file:///C:/folder has the path /C:/folder (RFC 8089, appendix E.2).
     return path[1:] if os.name == "nt" and re.match(r"/[A-Za-z]:", path) else path
@@ -206,7 +209,7 @@ SETTINGS: Tuple[Setting, ...] = (
         "MLFLOW_READ_REPLICA_BACKEND_STORE_URI", None, text,
         "URI", "A copy of the store for reading.", REFUSED, "reading from a replica of the store",
     ),
-    # Artifacts. What runs are told about them works; the server does not take the bytes yet.
+    # Artifacts.
     Setting(
         "default_artifact_root", "Artifacts", ("--default-artifact-root",), "MLFLOW_DEFAULT_ARTIFACT_ROOT", None, text,
         "URI", "Where new experiments keep artifacts. Default: " + ARTIFACT_PROXY + " (clients send them to the "
@@ -214,17 +217,23 @@ SETTINGS: Tuple[Setting, ...] = (
     ),
     Setting(
         "serve_artifacts", "Artifacts", ("--serve-artifacts",), "MLFLOW_SERVE_ARTIFACTS", True, boolean,
-        "", "Whether clients send artifacts to the server (upload itself is not built yet) or write them themselves.",
+        "", "Whether clients send artifacts to the server, or write them to their place themselves.",
         off=("--no-serve-artifacts",),
     ),
     Setting(
         "artifacts_destination", "Artifacts", ("--artifacts-destination",), "MLFLOW_ARTIFACTS_DESTINATION",
         "./mlartifacts", artifact_folder,
-        "PATH", "Folder for the artifacts that clients send to the server.",
+        "URI", "Where the server keeps the artifacts that clients send to it: a path, file:///path or "
+        "s3://bucket/prefix.",
     ),
     Setting(
         "artifacts_only", "Artifacts", ("--artifacts-only",), "MLFLOW_ARTIFACTS_ONLY", False, boolean,
-        "", "Serve artifacts and nothing else.", REFUSED, "serving artifacts and nothing else",
+        "", "Serve artifacts and nothing else: a server beside the one for experiments and runs.",
+    ),
+    Setting(
+        "artifact_roots", "Artifacts", ("--artifact-roots",), "TRACKD_ARTIFACT_ROOTS", None, words,
+        "URIS", "Further places, separated by commas, that artifacts of runs are shown from. Those below "
+        "--artifacts-destination, --default-artifact-root and the folder of --backend-store-uri are shown anyway.",
     ),
     # The network.
     Setting(
@@ -351,6 +360,10 @@ VARIABLES: Tuple[Variable, ...] = (
     ),
     Variable("MLFLOW_ARTIFACT_LOCATION_MAX_LENGTH", "2048", "How long an experiment's artifact location may be."),
     Variable(
+        "MLFLOW_PRESIGNED_DOWNLOAD_URL_TTL_SECONDS", "300",
+        "Seconds for which a URL of the storage itself can be used for a download.",
+    ),
+    Variable(
         "MLFLOW_ALLOWED_HOST_ADDRESSED_ARTIFACT_SCHEMES", "",
         "Schemes, separated by commas, that artifact locations of new experiments may have although they name another "
         "host (http, hdfs, ftp ...).",
@@ -378,6 +391,7 @@ class Config:
     serve_artifacts: bool
     artifacts_destination: str
     artifacts_only: bool
+    artifact_roots: Optional[List[str]]
     host: str
     port: int
     static_prefix: str
@@ -406,9 +420,10 @@ class Config:
             # Beside a database MLflow keeps artifacts in ./mlruns.
             place = "./mlruns" if is_database(self.backend_store_uri) else self.backend_store_uri
             root = ARTIFACT_PROXY if self.serve_artifacts else place
-        scheme = _scheme(root)
-        if scheme == "file" and not local_path(root).startswith("/"):
+        scheme = scheme_of(root)
+        path = local_path(root) if scheme == "file" else None
+        if path and not path.startswith("/"):
             from pathlib import Path
 
-            return Path(os.path.abspath(local_path(root))).as_uri()
+            return Path(os.path.abspath(path)).as_uri()
         return root if scheme else os.path.abspath(root)

@@ -73,7 +73,8 @@ def _side(uri: str, is_source: bool) -> Iterator[Target]:
 
 def _place(uri: str) -> str:
     """What two names of one place have in common."""
-    return uri.rstrip("/") if "://" in uri else os.path.realpath(local_path(uri))
+    folder = local_path(uri)
+    return uri.rstrip("/") if folder is None else os.path.realpath(folder)
 
 
 class _Progress:

@@ -34,7 +34,7 @@ def open_store(
 
         return open_database(uri, sync=sync or "full", read_only=read_only, artifact_root=artifact_root, log=log)
     try:
-        root = local_path(store_uri(uri))
+        root = local_path(store_uri(uri)) or ""
     except ValueError as error:
         raise CannotOpen(f"Cannot open {uri!r}: it {error}.") from None
     if os.path.lexists(root) and not os.path.isdir(root):
