@@ -219,10 +219,11 @@ def test_our_own_page_is_not_believed_where_the_host_is_not_checked() -> None:
 def test_reading_and_pages_outside_the_api_are_not_a_matter_of_the_origin() -> None:
     assert ask(Guard(), method="GET", path=API, origin="https://evil.com") is None
     assert ask(Guard(), method="POST", path="/elsewhere", origin="https://evil.com") is None
-    assert ask(Guard(prefix="/p"), method="POST", path=API, origin="https://evil.com") is None
+    assert ask(Guard(prefix="/p"), method="POST", path="/p/elsewhere", origin="https://evil.com") is None
 
 
-def test_the_origin_check_follows_the_prefix() -> None:
+def test_the_origin_check_follows_the_prefix_and_covers_what_is_there_without_it() -> None:
+    assert refused(ask(Guard(prefix="/p"), method="POST", path=API, origin="https://evil.com"))
     assert refused(ask(Guard(prefix="/p"), method="POST", path="/p" + API, origin="https://evil.com"))
 
 

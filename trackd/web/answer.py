@@ -55,12 +55,15 @@ class Answers:
         # RFC 9110, 8.6: 204 has no length, and 304 would need that of what it leaves out.
         if status == 204 or status == 304:
             fields = ""
-        elif response.pieces is not None:
+        elif response.pieces is not None and response.length is None:
             fields = f"Content-Type: {response.content_type}\r\n{'Transfer-Encoding: chunked' * chunked}"
             fields += "\r\n" * chunked
         else:
-            length = len(response.body) if response.file is None else response.file.length
-            fields = f"Content-Type: {response.content_type}\r\nContent-Length: {length}\r\n"
+            length = response.length
+            if length is None:
+                length = len(response.body) if response.file is None else response.file.length
+            fields = f"Content-Type: {response.content_type}\r\n" if response.content_type else ""
+            fields += f"Content-Length: {length}\r\n"
         count = 1
         for name, value in response.headers:
             fields += f"{name}: {value}\r\n"

@@ -60,7 +60,7 @@ class Connection:
     __slots__ = (
         "sock", "client", "state", "deadline", "drained", "watched", "waiting", "admitted", "request", "stream",
         "keep", "old", "rest", "_limits", "_heads", "_ids", "_memory", "_scanned", "_head", "_decoder", "_parts",
-        "_size", "_output", "_file", "_pieces", "_name",
+        "_size", "_output", "_file", "_pieces", "_plain", "_name",
     )
     # fmt: on
 
@@ -98,6 +98,7 @@ class Connection:
         self._output: Union[bytes, memoryview] = b""
         self._file: Optional[FileBody] = None
         self._pieces: Optional[Iterator[bytes]] = None
+        self._plain = False
         self._name = ""
         # Python's own timeouts cost a second system call, and a second hand-over of the interpreter lock, per
         # receive; the system's do not.
@@ -287,12 +288,14 @@ class Connection:
         self._output, self._file = data, file
         return self.flush()
 
-    def send_pieces(self, head: bytes, pieces: Iterator[bytes], name: str) -> bool:
-        """Sends a response whose body is made piece by piece, in chunks but to a client of HTTP/1.0; else as ``send``.
+    def send_pieces(self, head: bytes, pieces: Iterator[bytes], length: Optional[int], name: str) -> bool:
+        """Sends a response whose body is made piece by piece; the same answers as ``send``.
 
-        ``name``: the request, for the log.
+        In chunks, unless the length is known or the client speaks HTTP/1.0. ``name``: the request, for the log.
         """
-        self._output, self._pieces, self._name = head, pieces, name
+        self._output, self._name = head, name
+        self._pieces = pieces if length is None else _exactly(pieces, length)
+        self._plain = self.old or length is not None
         return self.flush()
 
     def flush(self) -> bool:
@@ -320,8 +323,8 @@ class Connection:
             raise OSError(f"the response broke off: {error}") from error
         if piece is None:
             self._pieces = None
-            return b"" if self.old else b"0\r\n\r\n"
-        return piece if self.old else b"%x\r\n%b\r\n" % (len(piece), piece)
+            return b"" if self._plain else b"0\r\n\r\n"
+        return piece if self._plain else b"%x\r\n%b\r\n" % (len(piece), piece)
 
     def _send_file(self, file: FileBody) -> bool:
         while file.length > 0:
@@ -359,6 +362,17 @@ class Connection:
             self._file = None
         self._output, self._pieces = b"", None
         self.sock.close()
+
+
+def _exactly(pieces: Iterator[bytes], length: int) -> Iterator[bytes]:
+    """The pieces; ``ValueError`` if they turn out to be of another length together."""
+    for piece in pieces:
+        length -= len(piece)
+        if length < 0:
+            break
+        yield piece
+    if length:
+        raise ValueError(f"the body is {abs(length)} bytes too {'short' if length > 0 else 'long'}")
 
 
 def _timeval(seconds: float) -> bytes:

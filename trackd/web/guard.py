@@ -61,7 +61,8 @@ class Guard:
         disabled: bool = False,
     ) -> None:
         prefix = prefix.rstrip("/")
-        self._api = (prefix + "/api/", prefix + "/ajax-api/")
+        # Some routes are there without the prefix, too.
+        self._api = (prefix + "/api/", prefix + "/ajax-api/", "/api/", "/ajax-api/")
         self._exempt = frozenset(prefix + path for path in _EXEMPT)
         self._disabled = disabled
         hosts = _listed(allowed_hosts)

@@ -57,12 +57,13 @@ class FileBody:
 class Response:
     """One HTTP response. The server adds Date, Content-Length and Connection.
 
-    ``body`` is used unless ``file`` or ``pieces`` is given. ``pieces``: a body of unknown length, each piece of it made
-    when the client has taken the one before; an exception ends the connection, so that nobody takes what was sent for
-    all. Header names are as they go on the wire.
+    ``body`` is used unless ``file`` or ``pieces`` is given. ``pieces``: a body each piece of which is made when the
+    client has taken the one before; an exception ends the connection, so that nobody takes what was sent for all.
+    ``length``: that of all pieces, where it is known; they must keep to it.
+    An empty ``content_type`` is for empty bodies. Header names are as they go on the wire.
     """
 
-    __slots__ = ("status", "body", "content_type", "headers", "file", "pieces")
+    __slots__ = ("status", "body", "content_type", "headers", "file", "pieces", "length")
 
     def __init__(
         self,
@@ -72,8 +73,10 @@ class Response:
         headers: Optional[List[Tuple[str, str]]] = None,
         file: Optional[FileBody] = None,
         pieces: Optional[Iterator[bytes]] = None,
+        length: Optional[int] = None,
     ) -> None:
         self.pieces = pieces
+        self.length = length
         self.status = status
         self.body = body
         self.content_type = content_type

@@ -19,12 +19,14 @@ class Route(NamedTuple):
     """One method and one path template, and the function that answers them.
 
     ``stream``: the function reads ``request.stream`` itself; the server does not collect the body.
+    ``bare``: it is there without the prefix as well.
     """
 
     method: str
     path: str
     function: Callable[..., Any]
     stream: bool = False
+    bare: bool = False
 
     @property
     def description(self) -> str:
@@ -32,12 +34,12 @@ class Route(NamedTuple):
         return (self.function.__doc__ or "").strip().split("\n")[0]
 
 
-def route(method: str, path: str, *, stream: bool = False) -> Callable[[Function], Function]:
+def route(method: str, path: str, *, stream: bool = False, bare: bool = False) -> Callable[[Function], Function]:
     """Declare an endpoint: appends a ``Route`` to the function's ``routes`` and leaves the function as it is."""
 
     def declare(function: Function) -> Function:
         routes = function.__dict__.setdefault("routes", [])
-        routes.append(Route(method, path, function, stream))
+        routes.append(Route(method, path, function, stream, bare))
         return function
 
     return declare
@@ -61,9 +63,11 @@ class Router:
         self._templates: Dict[str, Dict[Shape, Route]] = {}
         self._compiled: Dict[str, "_Alternation"] = {}
         for each in routes:
-            self._add(each._replace(path=self.prefix + each.path))
-            if each.path.startswith("/api/"):
-                self._add(each._replace(path=self.prefix + "/ajax-api/" + each.path[len("/api/") :]))
+            for prefix in [self.prefix, ""] if self.prefix and each.bare else [self.prefix]:
+                self._add(each._replace(path=prefix + each.path, bare=prefix != self.prefix))
+                if each.path.startswith("/api/"):
+                    twin = prefix + "/ajax-api/" + each.path[len("/api/") :]
+                    self._add(each._replace(path=twin, bare=prefix != self.prefix))
 
     def _add(self, new: Route) -> None:
         if "{" in new.path:

@@ -388,7 +388,7 @@ class Server:
         if connection.stream is not None:
             connection.end_stream()
             self._workers.streamed(connection)
-        if self._stopping or (response.pieces is not None and connection.old):
+        if self._stopping or (response.pieces is not None and response.length is None and connection.old):
             connection.keep = False
         try:
             how = CLOSE if not connection.keep else KEEP_OLD if connection.old else KEEP
@@ -399,7 +399,7 @@ class Server:
             raise
         bare = request.method == "HEAD" or response.status in (204, 304)
         if response.pieces is not None and not bare:
-            return connection.send_pieces(head, response.pieces, request.id)
+            return connection.send_pieces(head, response.pieces, response.length, request.id)
         if response.file is None:
             return connection.send(head if bare else head + response.body)
         if bare:
