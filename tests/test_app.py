@@ -117,8 +117,13 @@ def test_guard_settings_come_from_the_configuration() -> None:
     assert Client(open_app).send("GET", "/health", headers={"host": "evil.example"}).response.headers == []
 
 
-def test_no_endpoint_of_tracking_reads_its_body_as_a_stream(client: Client) -> None:
-    assert not any(client.app.streams(route.method, route.path) for route in routes() if "/mlflow/" in route.path)
+def test_endpoints_that_take_files_read_their_bodies_as_streams_and_no_others(client: Client) -> None:
+    streams = {(route.method, route.path) for route in routes() if client.app.streams(route.method, route.path)}
+    assert streams == {
+        ("POST", "/ajax-api/2.0/mlflow/upload-artifact"),
+        ("PUT", "/api/2.0/mlflow-artifacts/artifacts/{artifact_path:path}"),
+        ("PUT", "/api/2.0/mlflow-artifacts/mpu/parts/{upload_id}/{number}"),
+    }
     assert not client.app.streams("PUT", "/nope")
 
 

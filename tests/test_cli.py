@@ -17,7 +17,7 @@ from tests.launch import PATIENCE, Running, environment, run
 from trackd import MLFLOW_VERSION, __version__, cli
 from trackd.config import Config
 from trackd.serving import Signals, Stopped, counted, first_lines
-from trackd.store.base import Store
+from trackd.store.base import NoStore, Store
 
 on_posix = pytest.mark.skipif(os.name == "nt", reason="Windows cannot send these signals to one process")
 
@@ -259,10 +259,12 @@ def test_the_first_lines_say_which_hosts_are_answered_where_that_can_surprise() 
 
 
 def test_the_first_lines_say_where_artifacts_go() -> None:
-    assert "not built yet" in "\n".join(first_lines(Config(), TwoRuns(), 1))
+    assert os.path.abspath("mlartifacts") in "\n".join(first_lines(Config(), TwoRuns(), 1))
+    assert "s3://b/p" in "\n".join(first_lines(Config(artifacts_destination="s3://b/p"), TwoRuns(), 1))
     config = Config(serve_artifacts=False, default_artifact_root="s3://bucket")
     said = "\n".join(first_lines(config, TwoRuns(), 1))
-    assert "s3://bucket" in said and "clients" in said and "not built yet" not in said
+    assert "s3://bucket" in said and "clients" in said and "mlartifacts" not in said
+    assert "none" in first_lines(Config(artifacts_only=True), NoStore(), 1)[2]
 
 
 def test_a_database_that_mlflow_would_have_opened_is_pointed_out(

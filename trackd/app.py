@@ -11,7 +11,9 @@ import logging
 from typing import Any, Dict, List, Optional
 
 from trackd import api, wire
+from trackd.api import modes
 from trackd.api.context import Context
+from trackd.artifacts import Places
 from trackd.binding import Binding
 from trackd.config import Config
 from trackd.errors import MethodNotAllowed, PermissionDenied, StorageFull, TrackdError
@@ -35,17 +37,21 @@ def routes() -> List[Route]:
 class App:
     """Answers requests out of a store. One for all threads; everything about routes is worked out when it is made.
 
-    ``registry``: where registered models are kept, if not in ``store``.
+    ``registry``: where registered models are kept, if not in ``store``. ``places``: where artifacts are.
     """
 
-    def __init__(self, store: Store, config: Config, registry: Optional[Store] = None) -> None:
+    def __init__(
+        self, store: Store, config: Config, registry: Optional[Store] = None, places: Optional[Places] = None
+    ) -> None:
         self._store = store
         self._registry = registry
+        self._places = places or Places(config)
         #: Told of each write to a run, where runs that fall silent are marked.
         self.silence: Optional[Silence] = Silence(store, config.fail_silent_runs) if config.fail_silent_runs else None
         self._config = config
         self._router = Router(routes(), config.static_prefix)
-        self._bindings: Dict[Route, Binding] = {each: Binding(each) for each in self._router.routes if not each.stream}
+        self._bindings: Dict[Route, Binding] = {each: Binding(each) for each in self._router.routes}
+        self._off = {each: off for each in self._router.routes for off in (modes.off(each, config),) if off is not None}
         self._guard = Guard(
             config.static_prefix,
             config.allowed_hosts,
@@ -69,14 +75,16 @@ class App:
     def _answer(self, request: Request) -> Response:
         try:
             route, path = self._router.match(request.method, request.path)
-            context = Context(self._store, self._config, request, registry=self._registry)
-            if route.stream:
-                reply = route.function(context, **path)
-            else:
-                arguments = self._bindings[route].arguments(request, path)
-                reply = route.function(context, *arguments)
+            off = self._off.get(route)
+            if off is not None:
+                # The words and the status are MLflow's; its clients take this for a passing trouble and try again.
+                return Response(503, off.encode("utf-8"), "text/plain; charset=utf-8")
+            places = self._places
+            context = Context(self._store, places.proxied, places, self._config, request, registry=self._registry)
+            arguments = self._bindings[route].arguments(request, path)
+            reply = route.function(context, *arguments)
             if self.silence is not None:
-                self._hear(self.silence, request, route, [] if route.stream else arguments)
+                self._hear(self.silence, request, route, arguments)
             return reply if type(reply) is Response else Response(200, wire.encode(reply))
         except TrackdError as error:
             return _refusal(error)

@@ -145,7 +145,8 @@ class Binding:
     """
 
     def __init__(self, route: Route) -> None:
-        self._query = route.method == "GET"
+        # Whose body is read as it comes, by the endpoint itself, has no arguments in it.
+        self._query = route.method == "GET" or route.stream
         self._check_type = route.method in ("POST", "PUT")
         self._slots = _slots(route.function)
         self._path = "{" in route.path
@@ -159,7 +160,8 @@ class Binding:
         if self._query:
             if not self._slots:
                 return []
-            values = self._from_query(request.query)
+            # A query that nothing is read from is not looked at.
+            values = self._from_query(request.query) if request.query else {}
         else:
             if self._check_type:
                 _check_content_type(request.headers.get("content-type", ""))

@@ -6,16 +6,18 @@ import os
 import signal
 import socket
 import sys
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import Callable, ContextManager, Iterator, List, Mapping, Optional, Sequence
 
 from trackd import MLFLOW_VERSION, __version__
 from trackd.app import App
-from trackd.config import LONGEST_TIMEOUT, Config, is_database, local_path
+from trackd.artifacts import Places
+from trackd.config import LONGEST_TIMEOUT, Config, local_path
 from trackd.errors import TrackdError
 from trackd.store import open_store
-from trackd.store.base import Store
+from trackd.store.base import NoStore, Store
 from trackd.web.message import Request, Response
 from trackd.web.server import Limits, Server
 
@@ -82,8 +84,9 @@ def serve(config: Config, say: Say, progress: Progress) -> None:
         signals.install()
         server = _listen(config, lambda: app)
         try:
-            with opened(config, progress, _log_problem) as store:
-                app = _application(store, config)
+            places = _places(config)
+            with _store(config, progress) as store:
+                app = _application(store, config, places)
                 say(first_lines(config, store, server.address[1]))
                 # Looking for cycles at every 700th object took a fifth of a large search. Only refused requests leave
                 # some (an exception and its frames): a few MB of them may wait.
@@ -195,7 +198,25 @@ def read_only_store(uri: str, progress: Progress) -> ContextManager[Store]:
     return opened(Config(backend_store_uri=uri, read_only=True), progress, lambda line: None)
 
 
-def _application(store: Store, config: Config) -> App:
+def _places(config: Config) -> Places:
+    """Where artifacts are, swept of what a killed server has left there."""
+    try:
+        places = Places(config)
+        if config.serve_artifacts or config.artifacts_only:
+            places.proxied.sweep(time.time())
+    except TrackdError as error:
+        raise CannotStart(error.message.rstrip(".")) from None
+    except OSError as error:
+        raise CannotStart(f"{config.artifacts_destination} cannot be read: {error.strerror or error}") from None
+    return places
+
+
+def _store(config: Config, progress: Progress) -> ContextManager[Store]:
+    """The store of the settings; none for a server of artifacts alone, whose routes need none."""
+    return nullcontext(NoStore()) if config.artifacts_only else opened(config, progress, _log_problem)
+
+
+def _application(store: Store, config: Config, places: Places) -> App:
     """The application; a pattern that means nothing, for hosts or for sources of models, is the user's mistake."""
     from trackd.api import patterns
 
@@ -203,7 +224,7 @@ def _application(store: Store, config: Config) -> App:
     if wrong:
         raise CannotStart(wrong)
     try:
-        return App(store, config)
+        return App(store, config, places=places)
     except ValueError as error:
         raise CannotStart(f"--allowed-hosts: {error}") from None
 
@@ -215,23 +236,21 @@ def first_lines(config: Config, store: Store, port: int) -> List[str]:
     address = f"http://{shown}:{port}{config.static_prefix}"
     if host in ("0.0.0.0", "::"):
         address += f"  (from this host: http://localhost:{port}{config.static_prefix})"
-    amount = counted(store.counts())
-    place = config.backend_store_uri
-    if not is_database(place):
-        place = os.path.abspath(local_path(place))
+    runs = "none: this server has artifacts only"
+    if not config.artifacts_only:
+        folder = local_path(config.backend_store_uri)
+        place = config.backend_store_uri if folder is None else os.path.abspath(folder)
+        runs = f"{place} ({counted(store.counts())}{'; read-only' if config.read_only else ''})"
     lines = [
         f"trackd {__version__}, an MLflow tracking server (API {config.mlflow_version})",
         f"  address    {address}",
-        f"  runs       {place} ({amount}{'; read-only' if config.read_only else ''})",
-        f"  artifacts  not built yet: runs get an artifact location below {config.default_artifact_root}, and uploads "
-        "to this server are refused",
+        f"  runs       {runs}",
+        f"  artifacts  {_destination(config)}",
         "  stop       Ctrl-C",
     ]
     if config.mlflow_version != MLFLOW_VERSION:
         lines[0] = f"trackd {__version__}, an MLflow tracking server (API {MLFLOW_VERSION}, " \
                    f"says it is {config.mlflow_version})"
-    if not config.serve_artifacts:
-        lines[3] = f"  artifacts  written by clients themselves, below {config.default_artifact_root}"
     if config.disable_security_middleware:
         lines.append("  warning    Host and Origin are not checked: any web page can read and write here")
     elif host not in ("127.0.0.1", "localhost", "::1") and not config.allowed_hosts:
@@ -239,6 +258,14 @@ def first_lines(config: Config, store: Store, port: int) -> List[str]:
     if config.backend_store_uri == "./mlruns" and os.path.exists("mlflow.db"):
         lines.append("  note       ./mlflow.db is not looked at; --backend-store-uri sqlite:///mlflow.db serves it")
     return lines
+
+
+def _destination(config: Config) -> str:
+    """Where artifacts go, for the user."""
+    if not (config.serve_artifacts or config.artifacts_only):
+        return f"written by clients themselves, below {config.default_artifact_root}"
+    folder = local_path(config.artifacts_destination)
+    return config.artifacts_destination if folder is None else os.path.abspath(folder)
 
 
 def counted(counts: Mapping[str, int]) -> str:

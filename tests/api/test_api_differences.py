@@ -444,7 +444,7 @@ def _(client: Client) -> None:
 @row("server-info")
 def _(client: Client) -> None:
     info = client.get("/api/3.0/mlflow/server-info").json
-    assert info["features_enabled"] == {"gateway": False} and not info["presigned_upload_run_id_supported"]
+    assert info["features_enabled"] == {"gateway": False} and info["multipart_uploads_enabled"]
 
 
 @row("Refusals of a Host or an Origin")

@@ -24,7 +24,9 @@ def test_server_info_names_the_store_and_promises_nothing_that_is_not_there(stor
     assert info == client.get("/ajax-api/3.0/mlflow/server-info").json
     assert info.pop("store_type") == store.store_type in ("FileStore", "SqlStore")
     assert info.pop("features_enabled") == {"gateway": False}
-    assert set(info.values()) == {False} and "multipart_downloads_enabled" in info and "workspaces_enabled" in info
+    there = {"multipart_uploads_enabled", "presigned_upload_run_id_supported", "presigned_upload_model_id_supported"}
+    assert {name for name, value in info.items() if value} == there
+    assert "multipart_downloads_enabled" in info and "workspaces_enabled" in info
     assert client.get("/api/2.0/mlflow/server-info").status == 404
 
 

@@ -237,7 +237,7 @@ REPLIES: Sequence[Deliberate] = (
     refused("GET with its arguments in a body", "a GET with its arguments in a body"),
     Deliberate(
         "server-info", 200, None, ["server-info", "server-info for the browser"],
-        r"\.body\.(store_type|features_enabled\.gateway|presigned_upload_(model|run)_id_supported)",
+        r"\.body\.(store_type|features_enabled\.gateway|multipart_uploads_enabled)",
     ),
     Deliberate(
         "Refusals of a Host or an Origin", 403, None,

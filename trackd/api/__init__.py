@@ -3,6 +3,7 @@
 from typing import List
 
 from trackd.api import (
+    artifacts,
     changes,
     experiments,
     exports,
@@ -28,6 +29,7 @@ MODULES = (
     keys,
     changes,
     logged_models,
+    artifacts,
     health,
 )
 

@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 from typing import Iterator, Optional, Tuple
 
+from trackd.artifacts.base import ArtifactStore, Locations
 from trackd.config import Config
 from trackd.store.base import Store, Transaction
 from trackd.web.message import Request
@@ -11,15 +12,18 @@ from trackd.web.message import Request
 class Context:
     """The first argument of every endpoint: where things are kept, the settings, who asks, and what came.
 
+    ``artifacts`` holds what clients send to this server; ``locations`` finds the artifacts of anything by its location.
     ``registry`` is where registered models and their versions are kept: ``store`` itself, unless
     ``--registry-store-uri`` names another place.
     """
 
-    __slots__ = ("store", "registry", "config", "user", "request")
+    __slots__ = ("store", "registry", "artifacts", "locations", "config", "user", "request")
 
     def __init__(
         self,
         store: Store,
+        artifacts: ArtifactStore,
+        locations: Locations,
         config: Config,
         request: Request,
         user: Optional[str] = None,
@@ -27,6 +31,8 @@ class Context:
     ) -> None:
         self.store = store
         self.registry = registry or store
+        self.artifacts = artifacts
+        self.locations = locations
         self.config = config
         self.request = request
         self.user = user

@@ -2,7 +2,7 @@
 
 from typing import Any, Dict
 
-from trackd import __version__
+from trackd import __version__, wire
 from trackd.api.context import Context
 from trackd.web.message import Response
 from trackd.web.router import route
@@ -47,13 +47,14 @@ def version(ctx: Context) -> Response:
 @route("GET", "/api/3.0/mlflow/server-info")
 def server_info(ctx: Context) -> Dict[str, Any]:
     """What this server can do beyond the basics. Clients ask it about proxied artifacts and workspaces."""
+    serving = ctx.config.serve_artifacts or ctx.config.artifacts_only
     return {
-        "store_type": ctx.store.store_type,
+        "store_type": ctx.store.store_type or wire.Json("null"),
         "workspaces_enabled": False,
         "trace_archival_enabled": False,
-        "multipart_uploads_enabled": False,
-        "multipart_downloads_enabled": False,
-        "presigned_upload_run_id_supported": False,
-        "presigned_upload_model_id_supported": False,
+        "multipart_uploads_enabled": serving and ctx.artifacts.multipart,
+        "multipart_downloads_enabled": serving and ctx.artifacts.presigned,
+        "presigned_upload_run_id_supported": True,
+        "presigned_upload_model_id_supported": True,
         "features_enabled": {"gateway": False},
     }

@@ -13,6 +13,7 @@ from operator import itemgetter
 from typing import Annotated, Any, Iterable, List, NamedTuple, Optional, Sequence
 
 from trackd import entities
+from trackd.artifacts import paths
 from trackd.errors import InvalidParameterValue
 from trackd.fields.kinds import (
     INT32,
@@ -31,6 +32,7 @@ from trackd.fields.kinds import (
     Items,
     Key,
     ModelName,
+    PathOfArtifact,
     Range,
     Record,
     RegisteredName,
@@ -105,6 +107,13 @@ def point(
     return entities.Metric(key, value, timestamp, step, model_id, dataset_name, dataset_digest)
 
 
+class UploadPart(NamedTuple):
+    """A part of an upload, as the client names it to complete the upload."""
+
+    number: int
+    etag: str
+
+
 def _tags(key: Field, value: Field) -> Record:
     return Record(entities.Tag, key=key, value=(value, ""))
 
@@ -115,6 +124,7 @@ _TIMESTAMP = Integer(0, INT64[1], "milliseconds since 1970 as a whole number, 0 
 _TIME = Integer(*INT64, "milliseconds since 1970 as a whole number of 64 bits")
 _STEP = Integer(*INT64, "a whole number of 64 bits")
 _MODEL_ID = Identifier(blank=None)
+_UPLOAD_PART = Record(UploadPart, part_number=Integer(1, 100_000), etag=(Text(), ""))
 _DATASET_NAME, _DATASET_DIGEST = Text(500), Text(36)
 _METRIC = Record(
     point,
@@ -245,7 +255,13 @@ LoggedModelDatasets = Annotated[
     Sequence[LoggedModelDataset],
     Items(Record(LoggedModelDataset, dataset_name=(_OPTIONAL_TEXT, None), dataset_digest=(_OPTIONAL_TEXT, None)), 1000),
 ]
-ArtifactPath = Annotated[Optional[str], Text(blank=None)]
+#: A file or folder below an artifact location; ``artifacts.paths.ROOT`` is the location itself.
+ArtifactPath = Annotated[paths.ArtifactPath, PathOfArtifact()]
+ArtifactFile = Annotated[paths.ArtifactPath, PathOfArtifact(leaf=True)]
+PartNumber = Annotated[int, Integer(1, 100_000)]
+UploadParts = Annotated[Sequence[UploadPart], Items(_UPLOAD_PART, 100_000, "parts")]
+#: Seconds for which a presigned URL lasts; clouds cap it at 7 days.
+Expiration = Annotated[Optional[int], Integer(1, 604_800)]
 AllowDeleted = Annotated[bool, Flag()]
 
 _REGISTRY_TAG_VALUE = Text(100000)

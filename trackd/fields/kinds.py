@@ -8,6 +8,7 @@ import re
 from functools import lru_cache
 from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, Sequence, Tuple, Type
 
+from trackd.artifacts.paths import ArtifactPath, artifact_path
 from trackd.errors import BadRequest, InvalidParameterValue
 
 INT32 = (-(2**31), 2**31 - 1)
@@ -209,6 +210,20 @@ class HexId(Text):
 def is_id(text: str) -> bool:
     """Whether the text has the form of a run's or model's id. Nothing of another form is ever stored under an id."""
     return _ID.fullmatch(text) is not None
+
+
+class PathOfArtifact(Field):
+    """A path below an artifact location, through the one gate. ``leaf``: that of a file, so it cannot be empty."""
+
+    def __init__(self, leaf: bool = False) -> None:
+        self.leaf = leaf
+
+    def read(self, value: Any, name: str) -> ArtifactPath:
+        if type(value) is not str:
+            refuse(name, value, "a string (in quotes)")
+        if not value and self.leaf:
+            missing(name)
+        return artifact_path(value, self.leaf)
 
 
 class ExperimentNumber(Field):

@@ -458,3 +458,9 @@ class Store(Reads):
     def close(self) -> None:
         """Make everything durable and let go of files and locks; nothing can be asked afterwards."""
         raise NotImplementedError
+
+
+class NoStore(Store):
+    """For a server of artifacts alone: there is nothing in it, and nothing may be asked of it."""
+
+    store_type = None  # type: ignore[assignment]
