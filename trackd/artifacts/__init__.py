@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from trackd.artifacts.base import ArtifactStore, Locations
 from trackd.artifacts.paths import ROOT, ArtifactPath, artifact_path
-from trackd.config import Config, local_path, scheme_of
+from trackd.config import Config, is_database, local_path, scheme_of
 from trackd.errors import InvalidParameterValue
 
 #: Locations that clients reach through a server like this one.
@@ -45,7 +45,7 @@ class Places(Locations):
         self._backend = None if config.artifacts_only else local_path(config.backend_store_uri)
         named = [config.artifacts_destination, config.default_artifact_root, *(config.artifact_roots or ())]
         if not config.artifacts_only:
-            named.append(config.backend_store_uri)
+            named += _beside(config.backend_store_uri)
         self._folders: List[str] = []
         self._buckets: List[str] = []
         for uri in named:
@@ -98,6 +98,15 @@ class Places(Locations):
                 if _within(found, root) and os.path.isdir(found):
                     return found
         return None
+
+
+def _beside(backend: str) -> List[str]:
+    """Where artifacts of these metadata are: in the folder itself, or where MLflow puts them at a database."""
+    if not is_database(backend):
+        return [backend]
+    # Three slashes begin a relative path, four an absolute one, as SQLAlchemy has it.
+    file = urlsplit(backend).path[1:]
+    return ["./mlruns", os.path.join(os.path.dirname(file), "mlruns")]
 
 
 def _proxied_path(location: str) -> ArtifactPath:
