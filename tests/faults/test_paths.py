@@ -83,6 +83,9 @@ def _bodies(run_id: str, text: str) -> Iterator[Tuple[str, Dict[str, Any]]]:
     yield "logged-models", {"experiment_id": text, "name": "m"}
     yield "logged-models", {"experiment_id": "0", "name": "m", "params": tags}
     yield "logged-models", {"experiment_id": "0", "name": "m", "tags": tags}
+    for path in ("artifacts/presigned-upload-url", "artifacts/presigned-download-url"):
+        yield path, {**run, "path": text}
+        yield path, {"run_id": text, "path": "a"}
     yield "logged-models/search", {"experiment_ids": [text], "filter": f"name = '{text}'"}
     yield from _registry_bodies(text, tags)
 
@@ -123,6 +126,8 @@ def _queries(run_id: str, text: str) -> Iterator[Tuple[str, Dict[str, object]]]:
     yield "runs/get", {"run_id": text, "run_uuid": text}
     yield "experiments/get", {"experiment_id": text}
     yield "experiments/get-by-name", {"experiment_name": text}
+    yield "artifacts/list", {"run_id": run_id, "path": text}
+    yield "artifacts/list", {"run_id": text}
     yield "metrics/get-history", {"run_id": run_id, "metric_key": text}
     yield "metrics/get-history", {"run_id": text, "metric_key": "m"}
     yield "metrics/get-history-bulk-interval", {"run_ids": [run_id, text], "metric_key": text, "max_results": 10}
@@ -211,4 +216,4 @@ def test_every_route_is_attacked() -> None:
     for route in routes():
         if "{" not in route.path and "/mlflow/" in route.path:
             name = route.path.replace("/ajax-api/", "/api/") if route.path not in tried else route.path
-            assert name in tried or name.endswith(("/search-datasets", "/server-info")), route.path
+            assert name in tried or name.endswith(("/search-datasets", "/server-info", "/upload-artifact")), route.path
