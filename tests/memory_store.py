@@ -232,6 +232,13 @@ class _Memory(Transaction):
         self.add_logged_model_params(info.model_id, params)
         self.put_logged_model_tags(info.model_id, tags)
 
+    def add_model_points(self, run_id: str, metrics: Sequence[Metric]) -> bool:
+        for metric in metrics:
+            logged = self._state.models[str(metric.model_id)].points
+            if metric._replace(run_id=run_id) not in logged:
+                logged.append(metric._replace(run_id=run_id))
+        return True
+
     def put_logged_model_info(self, info: LoggedModelInfo) -> None:
         self._state.models[info.model_id].info = info
 

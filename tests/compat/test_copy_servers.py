@@ -58,7 +58,7 @@ def names(store: Store) -> Dict[str, Any]:
 
 def test_a_folder_goes_to_mlflow_and_comes_back_whole(mlflow: Peer, tmp_path: Path) -> None:
     folder = open_store(str(tmp_path / "from"), sync="off")
-    fill(folder, models=False)
+    fill(folder, with_models=False)
     server = ServerSide(mlflow.url)
     first = copied(StoreSide("FROM", folder), server)
     assert (first.written["runs"], first.written["points"]) == (3, 24)

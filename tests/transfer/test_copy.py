@@ -17,6 +17,7 @@ from trackd.entities import (
     DELETED,
     Dataset,
     DatasetInput,
+    LoggedModelInfo,
     Metric,
     ModelInput,
     ModelOutput,
@@ -40,7 +41,7 @@ def everything(store: Store) -> List[Any]:
     return [(run.info, [list(part) for part in run[2:]], points) for run, points in listed(store)]
 
 
-def fill(store: Store, models: bool = True) -> None:
+def fill(store: Store, with_models: bool = True) -> None:
     """Two experiments, one of them deleted, and runs with a few of everything."""
     with store.transaction() as tx:
         other = tx.add_experiment("ö'ther", "mlflow-artifacts:/elsewhere", [Tag("k", "v")], NOW, "")
@@ -56,15 +57,31 @@ def fill(store: Store, models: bool = True) -> None:
             tx.add_metrics(info.run_id, [Metric("loss", 1.0 / step, NOW + step, step) for step in range(1, 6)])
             tx.add_metrics(info.run_id, [Metric("odd", value, NOW, 0) for value in (math.nan, -0.0, 1e300)])
             source = DatasetInput(Dataset("d", "1", "local", "{}", "s"), [Tag("mlflow.data.context", "train")])
-            tx.add_inputs(info.run_id, [source], [ModelInput("m-1")] if models else [])
-            if models:
+            tx.add_inputs(info.run_id, [source], [ModelInput("m-1")] if with_models else [])
+            if with_models:
                 tx.add_outputs(info.run_id, [ModelOutput("m-2", 3)])
+    model = LoggedModelInfo(
+        "m-1", "0", "model", "mlflow-artifacts:/0/models/m-1/artifacts", NOW, NOW + 2, 2, "active", "llm", RUNS[0]
+    )
+    if with_models:
+        with store.transaction() as tx:
+            tx.add_logged_model(model, [Param("depth", "3")], [Tag("t", "ü")])
+            tx.add_logged_model(model._replace(model_id="m-2", lifecycle_stage=DELETED, status=3), [], [])
+            for run_id in (RUNS[0], RUNS[2]):
+                point = Metric("loss", 1.0, NOW + 1, 1, "m-1", "d", "1", run_id)
+                tx.add_model_points(run_id, [point, point._replace(step=2, dataset_name=None, dataset_digest=None)])
     with store.transaction() as tx:
         tx.put_run_info(infos[1]._replace(lifecycle_stage=DELETED), NOW + 9)
         experiment = tx.get_experiment(other)
         assert experiment is not None
         tx.put_experiment(experiment._replace(lifecycle_stage=DELETED, last_update_time=NOW + 9))
         tx.put_runs_lifecycle(other, DELETED, NOW + 9)
+
+
+def models(store: Store) -> List[Any]:
+    """All logged models with what was logged to them."""
+    found = [store.get_logged_model(info.model_id) for info in store.list_logged_model_infos("0")]
+    return sorted((one.info, list(one.params), list(one.tags), sorted(one.metrics, key=repr)) for one in found if one)
 
 
 @pytest.fixture
@@ -103,8 +120,10 @@ def test_a_copy_between_stores_is_the_same_under_the_same_ids(source: Store, tar
     counts = copied(source, target)
     assert everything(target) == everything(source)
     assert experiments(target) == experiments(source)
+    assert models(target) == models(source) and len(models(source)) == 2
     assert counts.read == {
-        "experiments": 2, "runs": 3, "points": 24, "params": 6, "tags": 6, "inputs": 6, "outputs": 3
+        "experiments": 2, "runs": 3, "points": 24, "params": 6, "tags": 6, "inputs": 6, "outputs": 3,
+        "logged models": 2, "points of models": 4,
     }
     assert counts.written == {**counts.read, "experiments": 1} and counts.refused == []
 
@@ -236,7 +255,7 @@ def by_origin(store: Store) -> Dict[str, Any]:
 
 def test_a_copy_to_a_server_and_back_holds_all_of_it_once(tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "from"), sync="off")
-    fill(store, models=False)
+    fill(store, with_models=False)
     expected = by_origin(store)
     with Running(tmp_path) as server:
         uri = f"http://127.0.0.1:{server.port}"
@@ -265,11 +284,36 @@ def test_a_copy_to_a_server_and_back_holds_all_of_it_once(tmp_path: Path) -> Non
     store.close()
 
 
+def test_logged_models_go_to_a_server_with_what_links_them(source: Store, tmp_path: Path) -> None:
+    with Running(tmp_path) as server:
+        side = ServerSide(f"http://127.0.0.1:{server.port}")
+        for written in (1, 0):
+            counts = Counts()
+            copy(StoreSide("FROM", source), side, counts)
+            kinds = ("logged models", "points of models", "inputs", "outputs")
+            assert [counts.written.get(kind) for kind in kinds] == [written, 4 * written, 6 * written, 0], counts.refused
+            # A deleted model is not shown by servers, so none is made there, and three runs name it.
+            assert len(counts.refused) == 4 and all("m-2" in line for line in counts.refused)
+        side.close()
+    served = open_store(str(tmp_path / "mlruns"), read_only=True)
+    (info,) = served.list_logged_model_infos("0")
+    model, original = served.get_logged_model(info.model_id), source.get_logged_model("m-1")
+    assert model is not None and original is not None
+    assert (info.name, info.status, info.model_type) == ("model", 2, "llm") and dict(model.params) == {"depth": "3"}
+    assert [p[1:4] + p[5:7] for p in model.metrics] == [p[1:4] + p[5:7] for p in original.metrics]
+    runs = by_origin(served)
+    run = served.get_run(str(info.source_run_id))
+    assert run is not None and dict(run.tags)[COPIED_FROM] == RUNS[0]
+    assert [each.model_id for each in run.model_inputs] == [info.model_id]
+    assert [runs[run_id][0].lifecycle_stage for run_id in RUNS] == ["active", "deleted", "deleted"]
+    served.close()
+
+
 def test_the_command_copies_and_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: "pytest.CaptureFixture[str]"
 ) -> None:
     store = open_store(str(tmp_path / "from"), sync="off")
-    fill(store, models=False)
+    fill(store, with_models=False)
     store.close()
     monkeypatch.chdir(tmp_path)
     assert main(["copy", "from", "to"]) == 0

@@ -358,6 +358,13 @@ class Transaction(Reads):
         """Add a logged model under a new id."""
         raise NotImplementedError
 
+    def add_model_points(self, run_id: str, metrics: Sequence[Metric]) -> bool:
+        """Keep points that a run logged on the logged models that they name, and not on the run, as a copy does.
+
+        False if there is no place for them, because that run is not there (a folder keeps them all the same).
+        """
+        raise NotImplementedError
+
     def put_logged_model_info(self, info: LoggedModelInfo) -> None:
         """Keep the changed status, lifecycle stage and time of a logged model."""
         raise NotImplementedError

@@ -12,6 +12,7 @@ KINDS = {
     "inputs": "input",
     "outputs": "output",
     "logged models": "logged model",
+    "points of models": "point of a logged model",
     "registered models": "registered model",
     "model versions": "model version",
     "artifacts": "artifact",

@@ -41,6 +41,19 @@ class Http:
         """A POST below /api/2.0/mlflow; with ``once`` it is never repeated after it may have been done."""
         return self._json("POST", path, json.dumps(body).encode("ascii"), False, once) or {}
 
+    def patch(self, path: str, body: Dict[str, Any]) -> Dict[str, Any]:
+        """A PATCH below /api/2.0/mlflow."""
+        return self._json("PATCH", path, json.dumps(body).encode("ascii"), False) or {}
+
+    def has(self, path: str, body: Dict[str, Any]) -> bool:
+        """Whether the server has this route: an old MLflow answers 404, or 405 for a page of its own."""
+        status, data = self._repeated("POST", f"/api/2.0/mlflow/{path}", json.dumps(body).encode("ascii"), False)
+        if status in (404, 405) and _code(data) != "RESOURCE_DOES_NOT_EXIST":
+            return False
+        if status != 200:
+            raise self.error("POST", path, status, data)
+        return True
+
     def _json(
         self, method: str, path: str, body: Optional[bytes], absent: bool, once: bool = False
     ) -> Optional[Dict[str, Any]]:

@@ -10,8 +10,10 @@ from trackd.transfer.sides import Additions, Source, Target, pairs, point
 _GROWING = ("RUNNING", "SCHEDULED")
 
 
-def copy_run(source: Source, target: Target, experiment_id: str, run: Run, counts: Counts) -> Run:
-    """Copy a run; what it is at the target. Raises ``Refused`` if it cannot be kept there at all.
+def copy_run(source: Source, target: Target, experiment_id: str, run: Run, counts: Counts) -> Tuple[Run, Run]:
+    """Copy a run, but for its links to logged models; as it is at the source, and what the target knew of it.
+
+    Raises ``Refused`` if it cannot be kept there at all.
 
     Its end (status, end time, deletion) comes last: a copy that broke off looks like a run that goes on, and is looked
     into when the copy is repeated. One that has ended and says the same as its original is complete.
@@ -20,7 +22,7 @@ def copy_run(source: Source, target: Target, experiment_id: str, run: Run, count
     if there is not None and (_is_complete(run, there) or there.info.lifecycle_stage == DELETED):
         # Who deleted the copy does not want it back.
         _count_skipped(run, counts)
-        return there
+        return run, there
     run = source.whole(run)
     new = there is None
     if there is None:
@@ -29,7 +31,7 @@ def copy_run(source: Source, target: Target, experiment_id: str, run: Run, count
         target.add_to_run(there.info.run_id, additions)
     target.end_run(there.info, run.info)
     counts.note("runs", written=int(new), skipped=int(not new))
-    return there
+    return run, there
 
 
 def _is_complete(run: Run, there: Run) -> bool:
@@ -46,7 +48,6 @@ def _is_complete(run: Run, there: Run) -> bool:
         and dict(run.params).items() <= dict(there.params).items()
         and pairs(run.tags).items() <= pairs(there.tags).items()
         and _inputs(run) <= _inputs(there)
-        and {m.model_id for m in run.model_outputs} <= {m.model_id for m in there.model_outputs}
     )
 
 
@@ -59,8 +60,7 @@ def _count_skipped(run: Run, counts: Counts) -> None:
     counts.note("runs", skipped=1)
     counts.note("params", skipped=len(run.params))
     counts.note("tags", skipped=len(pairs(run.tags)))
-    counts.note("inputs", skipped=len(run.dataset_inputs) + len(run.model_inputs))
-    counts.note("outputs", skipped=len(run.model_outputs))
+    counts.note("inputs", skipped=len(run.dataset_inputs))
 
 
 def _missing(
@@ -91,7 +91,7 @@ def _missing(
 
 
 def _missing_values(run: Run, there: Run, counts: Counts) -> Additions:
-    """Params, tags, inputs and outputs that are missing. Tags of the source win, params are written once."""
+    """Params, tags and datasets that are missing. Tags of the source win, params are written once."""
     params, tags = dict(there.params), pairs(there.tags)
     new_params = [param for param in run.params if param.key not in params]
     for param in run.params:
@@ -103,15 +103,10 @@ def _missing_values(run: Run, there: Run, counts: Counts) -> Additions:
     new_tags = [Tag(key, value) for key, value in pairs(run.tags).items() if tags.get(key) != value]
     have = _inputs(there)
     datasets = [each for each in run.dataset_inputs if (each.dataset.name, each.dataset.digest) not in have]
-    inputs = {each.model_id for each in there.model_inputs}
-    outputs = {each.model_id for each in there.model_outputs}
-    new_inputs = [each for each in run.model_inputs if each.model_id not in inputs]
-    new_outputs = [each for each in run.model_outputs if each.model_id not in outputs]
     _note(counts, "params", len(run.params), len(new_params))
     _note(counts, "tags", len(pairs(run.tags)), len(new_tags))
-    _note(counts, "inputs", len(run.dataset_inputs) + len(run.model_inputs), len(datasets) + len(new_inputs))
-    _note(counts, "outputs", len(run.model_outputs), len(new_outputs))
-    return Additions((), new_params, new_tags, datasets, new_inputs, new_outputs)
+    _note(counts, "inputs", len(run.dataset_inputs), len(datasets))
+    return Additions((), new_params, new_tags, datasets)
 
 
 def _note(counts: Counts, kind: str, read: int, written: int) -> None:

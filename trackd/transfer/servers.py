@@ -5,14 +5,18 @@ original (``COPIED_FROM``), and a run is looked for by that.
 """
 
 import math
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 from trackd.entities import (
     ACTIVE,
     DELETED,
+    MODEL_STATUS,
     Dataset,
     DatasetInput,
     Experiment,
+    LoggedModel,
+    LoggedModelInfo,
     Metric,
     ModelInput,
     ModelOutput,
@@ -22,12 +26,15 @@ from trackd.entities import (
     Tag,
 )
 from trackd.transfer.http import Http
-from trackd.transfer.sides import COPIED_FROM, Additions, Target
+from trackd.transfer.sides import COPIED_FROM, Additions, Refused, Target
 
 #: What MLflow takes in one log-batch.
 _METRICS, _PARAMS, _TAGS, _ALL = 1000, 100, 100, 1000
 #: Runs in an answer: MLflow makes some megabytes a second of them.
 _PAGE = 200
+#: Logged models in an answer, with every point of theirs.
+_MODELS = 50
+_MODEL_STATUS = {name: number for number, name in MODEL_STATUS.items()}
 #: Points in an answer; the most that MLflow gives.
 _POINTS = 25_000
 
@@ -40,10 +47,14 @@ class ServerSide(Target):
     def __init__(self, uri: str) -> None:
         self.uri = uri
         self.http = Http(uri)
-        #: Of the experiment at hand: id or id of the original -> id of the run here.
+        #: Of the experiments so far: id or id of the original -> id of the run here.
         self._known: Dict[str, str] = {}
+        #: The same of logged models.
+        self._models: Dict[str, str] = {}
         self._experiment = ""
         self._reopened: Dict[str, bool] = {}
+        #: Runs that are deleted here, and take nothing before they are restored.
+        self._deleted: Set[str] = set()
 
     def close(self) -> None:
         """See ``sides``."""
@@ -96,6 +107,13 @@ class ServerSide(Target):
                 return
             asked["page_token"] = answer["next_page_token"]
 
+    def logged_models(self, experiment_id: str) -> Iterator[LoggedModel]:
+        """See ``sides``. MLflow before 3.0 has none."""
+        asked: Dict[str, Any] = {"experiment_ids": [experiment_id], "max_results": _MODELS}
+        if not self.http.has("logged-models/search", asked):
+            return iter(())
+        return map(_model, self._pages("logged-models/search", "models", asked))
+
     # -- writing ------------------------------------------------------------------------------------------------------
 
     def begin_experiment(self, experiment: Experiment) -> Tuple[str, bool]:
@@ -117,18 +135,23 @@ class ServerSide(Target):
                 missing = []
         for tag in missing:
             self.http.post("experiments/set-experiment-tag", {"experiment_id": experiment_id, **_pair(tag)})
-        self._experiment, self._known = experiment_id, {}
         if not new:
             self._learn(experiment_id)
         return experiment_id, new
 
     def _learn(self, experiment_id: str) -> None:
-        """Which runs are here already, of the experiment at hand."""
+        """Which runs and models of an experiment are here already."""
         for run in self.runs(experiment_id):
             self._known[run.info.run_id] = run.info.run_id
-            for tag in run.tags:
-                if tag.key == COPIED_FROM:
-                    self._known[tag.value] = run.info.run_id
+            self._known.update({tag.value: run.info.run_id for tag in run.tags if tag.key == COPIED_FROM})
+        for model in self.logged_models(experiment_id):
+            model_id = model.info.model_id
+            self._models[model_id] = model_id
+            self._models.update({tag.value: model_id for tag in model.tags if tag.key == COPIED_FROM})
+
+    def enter(self, experiment_id: str) -> None:
+        """See ``sides``."""
+        self._experiment = experiment_id
 
     def end_experiment(self, experiment: Experiment, experiment_id: str) -> None:
         """See ``sides``."""
@@ -147,7 +170,14 @@ class ServerSide(Target):
         """See ``sides``."""
         origin = next((tag.value for tag in run.tags if tag.key == COPIED_FROM), "")
         known = self._known.get(run.info.run_id) or self._known.get(origin)
-        return self._get_run(known) if known else None
+        found = self._get_run(known) if known else None
+        if found is not None and found.info.lifecycle_stage == DELETED:
+            self._deleted.add(found.info.run_id)
+        return found
+
+    def run_here(self, run_id: str) -> Optional[str]:
+        """See ``sides``."""
+        return self._known.get(run_id)
 
     def add_run(self, experiment_id: str, run: Run) -> RunInfo:
         """See ``sides``. Not repeated if no answer comes: a repeated copy finds the run, should it have been made."""
@@ -167,8 +197,24 @@ class ServerSide(Target):
 
     def add_to_run(self, run_id: str, additions: Additions) -> None:
         """See ``sides``."""
-        if not additions.is_empty():
-            self._reopen()
+        if additions.is_empty():
+            return
+        with self._writable(run_id):
+            self._add_to_run(run_id, additions)
+
+    @contextmanager
+    def _writable(self, run_id: str) -> Iterator[None]:
+        """A run that takes writes, also one that is deleted here or whose experiment is."""
+        self._reopen()
+        if run_id in self._deleted:
+            self.http.post("runs/restore", {"run_id": run_id})
+        try:
+            yield
+        finally:
+            if run_id in self._deleted:
+                self.http.post("runs/delete", {"run_id": run_id})
+
+    def _add_to_run(self, run_id: str, additions: Additions) -> None:
         metrics, params, tags = list(additions.metrics), list(additions.params), list(additions.tags)
         while metrics or params or tags:
             asked = {
@@ -202,6 +248,60 @@ class ServerSide(Target):
             self.http.post("runs/update", asked)
         if source.lifecycle_stage == DELETED and info.lifecycle_stage == ACTIVE:
             self.http.post("runs/delete", {"run_id": info.run_id})
+            self._deleted.add(info.run_id)
+
+    # -- logged models ------------------------------------------------------------------------------------------------
+
+    def model_here(self, model_id: str) -> Optional[str]:
+        """See ``sides``."""
+        return self._models.get(model_id)
+
+    def find_model(self, model: LoggedModel) -> Optional[LoggedModel]:
+        """See ``sides``."""
+        origin = next((tag.value for tag in model.tags if tag.key == COPIED_FROM), "")
+        known = self._models.get(model.info.model_id) or self._models.get(origin)
+        answer = self.http.get(f"logged-models/{known}", {}, absent=True) if known else None
+        return _model(answer["model"]) if answer else None
+
+    def add_model(self, experiment_id: str, model: LoggedModel, source_run_id: Optional[str]) -> LoggedModel:
+        """See ``sides``. Nobody could find a deleted one again."""
+        if model.info.lifecycle_stage == DELETED:
+            raise Refused("it is deleted, and servers show no deleted models")
+        self._reopen()
+        asked = {
+            "experiment_id": experiment_id,
+            "name": model.info.name,
+            "tags": [{"key": COPIED_FROM, "value": model.info.model_id}],
+        }
+        if model.info.model_type:
+            asked["model_type"] = model.info.model_type
+        if source_run_id:
+            asked["source_run_id"] = source_run_id
+        made = _model(self.http.post("logged-models", asked, once=True)["model"])
+        self._models[model.info.model_id] = made.info.model_id
+        return made
+
+    def add_to_model(self, model_id: str, params: Sequence[Param], tags: Sequence[Tag]) -> None:
+        """See ``sides``."""
+        if params:
+            self.http.post(f"logged-models/{model_id}/params", {"model_id": model_id, "params": _pairs(params)})
+        if tags:
+            self.http.patch(f"logged-models/{model_id}/tags", {"tags": _pairs(tags)})
+
+    def add_model_points(self, run_id: str, points: Sequence[Metric]) -> None:
+        """See ``sides``. A server has no way to log to a model alone; the run has these points already."""
+        with self._writable(run_id):
+            for start in range(0, len(points), _METRICS):
+                logged = [{**_point(each), "model_id": each.model_id} for each in points[start : start + _METRICS]]
+                self.http.post("runs/log-batch", {"run_id": run_id, "metrics": logged})
+
+    def end_model(self, there: LoggedModel, model: LoggedModel) -> None:
+        """See ``sides``."""
+        if there.info.status != model.info.status:
+            status = MODEL_STATUS[model.info.status]
+            self.http.patch(
+                f"logged-models/{there.info.model_id}", {"model_id": there.info.model_id, "status": status}
+            )
 
 
 # -- from JSON --------------------------------------------------------------------------------------------------------
@@ -256,6 +356,28 @@ def _run(found: Dict[str, Any]) -> Run:
             ModelOutput(each["model_id"], int(each.get("step", 0)))
             for each in found.get("outputs", {}).get("model_outputs", ())
         ],
+    )
+
+
+def _model(found: Dict[str, Any]) -> LoggedModel:
+    info, data = found["info"], found.get("data", {})
+    return LoggedModel(
+        LoggedModelInfo(
+            info["model_id"],
+            str(info["experiment_id"]),
+            info.get("name", ""),
+            info.get("artifact_uri", ""),
+            int(info.get("creation_timestamp_ms", 0)),
+            int(info.get("last_updated_timestamp_ms", 0)),
+            _MODEL_STATUS.get(info.get("status", ""), 0),
+            ACTIVE,
+            info.get("model_type"),
+            info.get("source_run_id"),
+            info.get("status_message"),
+        ),
+        [Param(each["key"], each.get("value", "")) for each in data.get("params", ())],
+        _tags(info.get("tags", ())),
+        [_metric(each)._replace(run_id=each.get("run_id")) for each in data.get("metrics", ())],
     )
 
 

@@ -5,6 +5,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 from trackd.entities import (
     DatasetInput,
     Experiment,
+    LoggedModel,
     Metric,
     ModelInput,
     ModelOutput,
@@ -64,6 +65,10 @@ class Source:
         """All points of a metric, some at a time, in the order of their times."""
         raise NotImplementedError
 
+    def logged_models(self, experiment_id: str) -> Iterator[LoggedModel]:
+        """The logged models of an experiment; a server shows no deleted ones."""
+        raise NotImplementedError
+
     def close(self) -> None:
         """Nothing is asked afterwards."""
 
@@ -78,11 +83,18 @@ class Target(Source):
         """The id under which this experiment is at the target, by its name; whether it is new. Tags are set."""
         raise NotImplementedError
 
+    def enter(self, experiment_id: str) -> None:
+        """What is written next belongs to this experiment."""
+
     def end_experiment(self, experiment: Experiment, experiment_id: str) -> None:
         """All runs are there: give it the lifecycle stage that it has at the source."""
 
     def find_run(self, experiment_id: str, run: Run) -> Optional[Run]:
         """The run that is the copy of this one, or this one itself."""
+        raise NotImplementedError
+
+    def run_here(self, run_id: str) -> Optional[str]:
+        """The id of the run here that has, or whose original has, this id; ``None`` if it is not known."""
         raise NotImplementedError
 
     def add_run(self, experiment_id: str, run: Run) -> RunInfo:
@@ -95,6 +107,32 @@ class Target(Source):
 
     def end_run(self, info: RunInfo, source: RunInfo) -> None:
         """All is there: give the run the name, status, times and lifecycle stage that it has at the source."""
+        raise NotImplementedError
+
+    # Logged models. They come after the runs that they name, and the links from runs to models after both.
+
+    def model_here(self, model_id: str) -> Optional[str]:
+        """The id that a model has at the target; ``None`` if it is not known there (yet)."""
+        raise NotImplementedError
+
+    def find_model(self, model: LoggedModel) -> Optional[LoggedModel]:
+        """The logged model that is the copy of this one, or this one itself."""
+        raise NotImplementedError
+
+    def add_model(self, experiment_id: str, model: LoggedModel, source_run_id: Optional[str]) -> LoggedModel:
+        """Begin a copy of a logged model, pending and without anything logged to it."""
+        raise NotImplementedError
+
+    def add_to_model(self, model_id: str, params: Sequence[Param], tags: Sequence[Tag]) -> None:
+        """Log what is missing."""
+        raise NotImplementedError
+
+    def add_model_points(self, run_id: str, points: Sequence[Metric]) -> None:
+        """Keep points on the models that they name (by the target's ids), as logged by that run of the target."""
+        raise NotImplementedError
+
+    def end_model(self, there: LoggedModel, model: LoggedModel) -> None:
+        """All is there: give the model the status and lifecycle stage that it has at the source."""
         raise NotImplementedError
 
 

@@ -1,13 +1,15 @@
 """A store of ours as a side of a copy: everything keeps its id, and a run of usual size appears at once."""
 
 import time
-from typing import Iterator, List, Optional, Tuple
+from typing import Iterator, List, Optional, Sequence, Tuple
 
-from trackd.entities import ACTIVE, ALL, Experiment, Metric, Run, RunInfo
+from trackd.entities import ACTIVE, ALL, Experiment, LoggedModel, Metric, Param, Run, RunInfo, Tag
 from trackd.search.clause import Order
 from trackd.store.base import Store, Transaction
 from trackd.transfer.sides import COPIED_FROM, Additions, Refused, Target
 
+#: The status of a logged model that is not complete.
+PENDING = 1
 #: Runs that are read at once: some megabytes with all that was logged to them.
 _PAGE = 200
 
@@ -45,6 +47,13 @@ class StoreSide(Target):
     def history(self, run_id: str, key: str) -> Iterator[List[Metric]]:
         """See ``sides``."""
         yield self.store.list_metric_history(run_id, key)
+
+    def logged_models(self, experiment_id: str) -> Iterator[LoggedModel]:
+        """See ``sides``."""
+        for info in self.store.list_logged_model_infos(experiment_id):
+            model = self.store.get_logged_model(info.model_id)
+            if model is not None:
+                yield model
 
     def close(self) -> None:
         """See ``sides``."""
@@ -102,6 +111,10 @@ class StoreSide(Target):
             found = self.store.get_run(origin) if origin else None
         return found
 
+    def run_here(self, run_id: str) -> Optional[str]:
+        """See ``sides``. A model may name a run that was removed for good."""
+        return run_id or None
+
     def add_run(self, experiment_id: str, run: Run) -> RunInfo:
         """See ``sides``."""
         info = run.info._replace(experiment_id=experiment_id, status="RUNNING", end_time=None, lifecycle_stage=ACTIVE)
@@ -138,3 +151,48 @@ class StoreSide(Target):
         with self.store.transaction() as tx:
             if tx.get_run_info(info.run_id) != whole:
                 tx.put_run_info(whole, deleted)
+
+    # -- logged models ------------------------------------------------------------------------------------------------
+
+    def model_here(self, model_id: str) -> Optional[str]:
+        """See ``sides``. A run may name a model that was removed for good."""
+        return model_id
+
+    def find_model(self, model: LoggedModel) -> Optional[LoggedModel]:
+        """See ``sides``."""
+        return self.store.get_logged_model(model.info.model_id)
+
+    def add_model(self, experiment_id: str, model: LoggedModel, source_run_id: Optional[str]) -> LoggedModel:
+        """See ``sides``."""
+        info = model.info._replace(experiment_id=experiment_id, status=PENDING, lifecycle_stage=ACTIVE)
+        with self.store.transaction() as tx:
+            if self._artifact_root:
+                experiment = tx.get_experiment(experiment_id)
+                assert experiment is not None, "the caller has begun it"
+                location = f"{experiment.artifact_location}/models/{info.model_id}/artifacts"
+                info = info._replace(artifact_location=location)
+            tx.add_logged_model(info, (), ())
+        return LoggedModel(info)
+
+    def add_to_model(self, model_id: str, params: Sequence[Param], tags: Sequence[Tag]) -> None:
+        """See ``sides``."""
+        with self.store.transaction() as tx:
+            if params:
+                tx.add_logged_model_params(model_id, params)
+            if tags:
+                tx.put_logged_model_tags(model_id, tags)
+
+    def add_model_points(self, run_id: str, points: Sequence[Metric]) -> None:
+        """See ``sides``."""
+        with self.store.transaction() as tx:
+            if not tx.add_model_points(run_id, points):
+                raise Refused("that run is not at the target.")
+
+    def end_model(self, there: LoggedModel, model: LoggedModel) -> None:
+        """See ``sides``."""
+        info = model.info._replace(
+            experiment_id=there.info.experiment_id, artifact_location=there.info.artifact_location
+        )
+        if info != there.info:
+            with self.store.transaction() as tx:
+                tx.put_logged_model_info(info)

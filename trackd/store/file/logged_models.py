@@ -55,8 +55,8 @@ class LoggedModelFiles(RunFiles):
         for key in keys:
             self.drop(key)
 
-    def add_model_points(self, run_id: str, metrics: Sequence[Metric]) -> None:
-        """Keep points on the logged models that they name, which lie where they were made, whoever logs to them."""
+    def add_model_points(self, run_id: str, metrics: Sequence[Metric]) -> bool:
+        """See ``store.base``. Models lie where they were made, whoever logs to them."""
         by_model: Dict[str, List[Metric]] = {}
         for metric in metrics:
             by_model.setdefault(metric.model_id or "", []).append(metric)
@@ -68,6 +68,7 @@ class LoggedModelFiles(RunFiles):
                 texts[name] = texts.get(name, "") + points.line(metric, run_id)
             if texts:
                 self.append(key, texts)
+        return True
 
     def model_key(self, model_id: str) -> str:
         """``<experiment id>/models/<model id>``, the name of the folder of a model that is there."""

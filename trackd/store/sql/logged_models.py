@@ -154,6 +154,15 @@ class LoggedModelWrites(LoggedModelReads):
             tuple(info),
         )
 
+    def add_model_points(self, run_id: str, metrics: Sequence[Metric]) -> bool:
+        """See ``store.base``. MLflow's table refers to the run."""
+        self.tables.require(LOGGED_MODELS)
+        row = self.connection.execute("SELECT experiment_id FROM runs WHERE run_uuid = ?", (run_id,)).fetchone()
+        if row is None:
+            return False
+        self.insert_model_points(row[0], run_id, metrics)
+        return True
+
     def put_logged_model_info(self, info: LoggedModelInfo) -> None:
         """See ``store.base``."""
         self.connection.execute(
