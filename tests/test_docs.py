@@ -17,14 +17,14 @@ from tests.launch import PATIENCE, ROOT, Running, environment, python_of
 from trackd import client, config
 from trackd.app import routes
 from trackd.cli import COMMANDS
-from trackd.commands import copy
+from trackd.commands import copy, gc
 from trackd.config import SETTINGS
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FLAGS: Set[str] = {flag for row in SETTINGS for flag in row.flags + row.off}
 #: Of commands that have flags of their own.
-COMMAND_FLAGS: Set[str] = {flag.name for module in (copy,) for flag in module.FLAGS}
+COMMAND_FLAGS: Set[str] = {flag.name for module in (copy, gc) for flag in module.FLAGS}
 VARIABLES: Set[str] = {row.environment for row in SETTINGS if row.environment} | {row.name for row in config.VARIABLES}
 #: Flags and variables that are not settings of the server; each must stand in the code (see below).
 OTHER_WORDS = {
@@ -32,8 +32,12 @@ OTHER_WORDS = {
     # Of gunicorn.
     "--timeout": "trackd/arguments.py",
     "--every": "trackd/commands/sync.py",
+    # Of mlflow gc.
+    **dict.fromkeys(("--jobs", "--job-ids", "--workspace", "--all-workspaces"), "trackd/commands/gc.py"),
 }
 TEST_VARIABLES = {"TRACKD_TEST_CACHE"}
+#: Read by MLflow's client, for what a server must be able to do.
+MLFLOWS_OWN = {"MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD", "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD"}
 #: Read by the client, not by the server.
 CLIENT_VARIABLES = set(client.VARIABLES)
 
@@ -70,7 +74,8 @@ def test_no_page_names_a_flag_variable_command_or_route_that_does_not_exist(page
     text = page.read_text(encoding="utf-8")
     flags = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", text))
     unknown = {flag for flag in flags - FLAGS - COMMAND_FLAGS if flag not in in_code(OTHER_WORDS)}
-    unknown |= set(re.findall(r"\b(?:TRACKD|MLFLOW)_[A-Z_]+\b", text)) - VARIABLES - TEST_VARIABLES - CLIENT_VARIABLES
+    named = set(re.findall(r"\b(?:TRACKD|MLFLOW)_[A-Z0-9_]+\b", text))
+    unknown |= named - VARIABLES - TEST_VARIABLES - CLIENT_VARIABLES - MLFLOWS_OWN
     unknown |= set(re.findall(r"\btrackd ([a-z]+)`", text)) - {command.name for command in COMMANDS}
     paths = {path.rstrip(".:") for path in re.findall(r"/api/[0-9.]+/[\w/.{}:-]+", text)}
     unknown |= paths - {r.path for r in routes()}
@@ -88,7 +93,7 @@ def test_every_variable_that_the_code_reads_is_a_setting_or_listed_beside_them()
     for path in set((ROOT / "trackd").rglob("*.py")) - {ROOT / "trackd" / "client.py"}:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                found.update(re.findall(r"^_?(?:TRACKD|MLFLOW)_[A-Z_]+$", node.value))
+                found.update(re.findall(r"^_?(?:TRACKD|MLFLOW)_[A-Z0-9_]+$", node.value))
     assert found - CLIENT_VARIABLES == VARIABLES - CLIENT_VARIABLES
 
 

@@ -121,6 +121,13 @@ def check(words: Sequence[str]) -> int:
         return _fail(str(error), 1)
 
 
+def gc(words: Sequence[str]) -> int:
+    """Remove what is deleted for good; see ``commands.gc``."""
+    from trackd.commands.gc import run
+
+    return run(words)
+
+
 def copy(words: Sequence[str]) -> int:
     """Copy everything from one place to another; see ``commands.copy``."""
     from trackd.commands.copy import run
@@ -205,6 +212,7 @@ COMMANDS: Tuple[Command, ...] = (
     Command("ui", server, "[options]", "The same as server."),
     Command("routes", routes, "", "Print every route: method, path, what it does."),
     Command("check", check, "[PATH or URI]", "Read a store (./mlruns, sqlite:///my.db) and report every problem."),
+    Command("gc", gc, "[options]", "Remove deleted runs, models and experiments for good, with their artifacts."),
     Command("copy", copy, "FROM TO [options]", "Copy everything between folders, databases and running servers."),
     Command("sync", sync, "DIR [URI] [options]", "Send what was logged without a network: a spool or MLflow's folder."),
     Command("watch", watch, "DIR [URI] [options]", "Keep sending: sync, every few seconds, until Ctrl-C."),

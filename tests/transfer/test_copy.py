@@ -290,8 +290,8 @@ def test_logged_models_go_to_a_server_with_what_links_them(source: Store, tmp_pa
         for written in (1, 0):
             counts = Counts()
             copy(StoreSide("FROM", source), side, counts)
-            kinds = ("logged models", "points of models", "inputs", "outputs")
-            assert [counts.written.get(kind) for kind in kinds] == [written, 4 * written, 6 * written, 0], counts.refused
+            done = [counts.written.get(kind) for kind in ("logged models", "points of models", "inputs", "outputs")]
+            assert done == [written, 4 * written, 6 * written, 0], counts.refused
             # A deleted model is not shown by servers, so none is made there, and three runs name it.
             assert len(counts.refused) == 4 and all("m-2" in line for line in counts.refused)
         side.close()
