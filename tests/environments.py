@@ -84,6 +84,11 @@ FASTTRACKML = Environment(
     _FOR_MLFLOW,
 )
 
+#: What a trackd or an MLflow that works with S3 has on its path; pure Python, so any Python of the suite can import it.
+BOTO3 = Environment("boto3", ("boto3>=1.36,<2",), "import boto3", (HERE, (3, 11), (3, 12), (3, 10), (3, 13)))
+#: An S3 server: the command ``moto_server``.
+MOTO = Environment("moto", ("moto[s3,server]>=5,<6",), "import moto.server", (HERE, (3, 11), (3, 12), (3, 10), (3, 13)))
+
 
 def core(version: Version) -> Environment:
     """What the core tests need, for another Python."""
@@ -109,6 +114,13 @@ def ready(environment: Environment) -> Path:
                 _make(place, environment)
             (place / MARKER).write_text(_listed(environment), encoding="utf-8")
     return interpreter(place)
+
+
+def packages(environment: Environment) -> str:
+    """The folder of an environment's packages, for the path of another interpreter."""
+    ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    done = subprocess.run([str(ready(environment)), "-c", ask], stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout.strip()
 
 
 def interpreter(place: Path) -> Path:

@@ -38,7 +38,7 @@ LAYERS: Tuple[Tuple[str, ...], ...] = (
     ("trackd.store", "trackd.artifacts"),
     ("trackd.store.file",),
     ("trackd.store.sql", "trackd.artifacts.local", "trackd.artifacts.s3"),
-    ("trackd.artifacts.parts",),
+    ("trackd.artifacts.parts", "trackd.artifacts.s3_client"),
     ("trackd.store.base", "trackd.artifacts.base", "trackd.artifacts.unfinished", "trackd.web.server"),
     ("trackd.binding",),
     ("trackd.search", "trackd.fields", "trackd.wire", "trackd.web", "trackd.web.router", "trackd.web.guard",
@@ -51,7 +51,7 @@ LAYERS: Tuple[Tuple[str, ...], ...] = (
 
 #: Third-party modules and the one file that may import them.
 OPTIONAL = {
-    "boto3": "artifacts/s3.py", "botocore": "artifacts/s3.py",
+    "boto3": "artifacts/s3_client.py", "botocore": "artifacts/s3_client.py",
     # Of whoever asks for a DataFrame or YAML, where they are installed.
     "pandas": "client.py", "yaml": "client.py",
 }

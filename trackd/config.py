@@ -368,6 +368,15 @@ VARIABLES: Tuple[Variable, ...] = (
         "Schemes, separated by commas, that artifact locations of new experiments may have although they name another "
         "host (http, hdfs, ftp ...).",
     ),
+    Variable("MLFLOW_S3_ENDPOINT_URL", "", "Where S3 is, if not at Amazon: http://minio:9000."),
+    Variable("MLFLOW_S3_IGNORE_TLS", "false", "true takes any certificate of that S3."),
+    Variable(
+        "MLFLOW_S3_UPLOAD_EXTRA_ARGS", "",
+        "JSON object of boto3's arguments for every upload to S3, such as {\"ServerSideEncryption\": \"aws:kms\"}.",
+    ),
+    Variable("MLFLOW_S3_EXPECTED_BUCKET_OWNER", "", "Account that must own the bucket; else S3 refuses."),
+    Variable("MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE", "auto", "path or virtual: where the bucket stands in S3's URLs."),
+    Variable("MLFLOW_EXPERIMENTAL_S3_SIGNATURE_VERSION", "s3v4", "How requests to S3 are signed; unsigned for none."),
     Variable("MLFLOW_TRACKING_USERNAME", "", "User for a server that trackd copy reads or writes."),
     Variable("MLFLOW_TRACKING_PASSWORD", "", "Password for such a server."),
     Variable("MLFLOW_TRACKING_TOKEN", "", "Bearer token for such a server, instead of user and password."),

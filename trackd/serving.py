@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from contextlib import contextmanager, nullcontext
 from types import FrameType
@@ -14,7 +15,7 @@ from typing import Callable, ContextManager, Iterator, List, Mapping, Optional, 
 from trackd import MLFLOW_VERSION, __version__
 from trackd.app import App
 from trackd.artifacts import Places
-from trackd.config import LONGEST_TIMEOUT, Config, local_path
+from trackd.config import LONGEST_TIMEOUT, Config, local_path, scheme_of
 from trackd.errors import TrackdError
 from trackd.store import open_store
 from trackd.store.base import NoStore, Store
@@ -203,7 +204,11 @@ def _places(config: Config) -> Places:
     try:
         places = Places(config)
         if config.serve_artifacts or config.artifacts_only:
-            places.proxied.sweep(time.time())
+            if scheme_of(config.artifacts_destination) == "s3":
+                # Nobody waits for a network.
+                threading.Thread(target=places.proxied.sweep, args=(time.time(),), daemon=True).start()
+            else:
+                places.proxied.sweep(time.time())
     except TrackdError as error:
         raise CannotStart(error.message.rstrip(".")) from None
     except OSError as error:

@@ -23,7 +23,9 @@ def open_artifacts(uri: str, sync: bool = False) -> ArtifactStore:
     """
     scheme = scheme_of(uri)
     if scheme == "s3":
-        raise InvalidParameterValue(f"Artifacts at {uri!r} are out of reach: buckets are not built yet.")
+        from trackd.artifacts.s3 import S3Artifacts
+
+        return S3Artifacts(uri)
     folder = local_path(uri)
     if folder is None:
         raise InvalidParameterValue(f"Artifacts at {uri!r} are out of reach: trackd serves local folders and s3://.")
