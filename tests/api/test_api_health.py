@@ -30,9 +30,8 @@ def test_server_info_names_the_store_and_promises_nothing_that_is_not_there(stor
     assert client.get("/api/2.0/mlflow/server-info").status == 404
 
 
-def test_the_first_page_says_what_this_is_without_believing_the_host_header(store: Store) -> None:
+def test_the_page_is_the_same_whatever_the_host_header_says(store: Store) -> None:
     client = Client(App(store, Config(disable_security_middleware=True, static_prefix="/p")))
     reply = client.send("GET", "/p/", headers={"host": '"><script>'})
-    page = reply.response.body.decode()
     assert reply.status == 200 and reply.response.content_type == "text/html; charset=utf-8"
-    assert "MLflow-compatible" in page and "/p/version" in page and "<script>" not in page
+    assert reply.response.body == client.send("GET", "/p/").response.body

@@ -13,6 +13,7 @@ from trackd.api import (
     logged_models,
     metrics,
     model_versions,
+    pages,
     registered_models,
     runs,
 )
@@ -31,6 +32,7 @@ MODULES = (
     logged_models,
     artifacts,
     health,
+    pages,
 )
 
 

@@ -2,34 +2,10 @@
 
 from typing import Any, Dict
 
-from trackd import __version__, wire
+from trackd import wire
 from trackd.api.context import Context
 from trackd.web.message import Response
 from trackd.web.router import route
-
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>trackd</title>
-<h1>trackd {version}</h1>
-<p>An MLflow-compatible tracking server; it speaks the REST API of MLflow {mlflow}.
-<p>Point a client at it: <code>mlflow.set_tracking_uri("http://{host}{prefix}")</code>
-<p><a href="{prefix}/health">health</a> <a href="{prefix}/version">version</a>
-<a href="{prefix}/api/3.0/mlflow/server-info">server-info</a>
-"""
-
-
-@route("GET", "/")
-def index(ctx: Context) -> Response:
-    """Say what this is: a short page for people, until there is a user interface."""
-    # Imported by the first visitor: its table of entities takes 3 ms, which a start does not have.
-    from html import escape
-
-    page = _PAGE.format(
-        version=__version__,
-        mlflow=escape(ctx.config.mlflow_version),
-        host=escape(ctx.request.headers.get("host", "localhost"), quote=True),
-        prefix=escape(ctx.config.static_prefix, quote=True),
-    )
-    return Response(200, page.encode("utf-8"), "text/html; charset=utf-8")
 
 
 @route("GET", "/health")

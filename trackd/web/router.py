@@ -49,8 +49,8 @@ class Router:
     """Finds the route of a request: one dict for plain paths, one regular expression per method for templates.
 
     Every path that begins with ``/api/`` is there a second time under ``/ajax-api/``, which is what MLflow's browser
-    pages use. ``prefix`` (``--static-prefix``) stands before all of them. Two functions for one method and path
-    are a ``ValueError``.
+    pages use. ``prefix`` (``--static-prefix``) stands before all of them, and is itself another path of
+    ``/``. Two functions for one method and path are a ``ValueError``.
     """
 
     def __init__(self, routes: Iterable[Route], prefix: str = "") -> None:
@@ -68,6 +68,8 @@ class Router:
                 if each.path.startswith("/api/"):
                     twin = prefix + "/ajax-api/" + each.path[len("/api/") :]
                     self._add(each._replace(path=twin, bare=prefix != self.prefix))
+            if each.path == "/" and self.prefix:
+                self._add(each._replace(path=self.prefix))
 
     def _add(self, new: Route) -> None:
         if "{" in new.path:
