@@ -136,7 +136,9 @@ VERSIONS: List[Step] = [
         ]
     ],
     version("a version from /tmp without a run", "iris", "/tmp/x"),
-    version("a version from a very long source", "twins", "s3://bucket/" + "x" * 10000),
+    model("a model for a very long source", "long"),
+    version("a version from a very long source", "long", "s3://bucket/" + "x" * 10000),
+    delete("delete the model of the long source", MODEL + "delete", {"name": "long"}),
     version("a proxied version without a run", "iris", "mlflow-artifacts:/$home/$maker/artifacts/m"),
     version("a version from an empty run id", "iris", "s3://bucket/m", run_id=""),
     version("a version with a model id that is not there", "iris", "models:/m-" + "0" * 32, model_id="m-" + "0" * 32),

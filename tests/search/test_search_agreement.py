@@ -30,7 +30,7 @@ from trackd.search import paging
 from trackd.search.clause import ATTRIBUTE, DATASET, METRIC, PARAM, TAG, And, Clause, Comparison, Cursor, Not, Or, Order
 from trackd.search.evaluate import matches, sort_key, sorted_entities
 from trackd.search.grammar import MAX_COMPARISONS, MAX_DEPTH, MAX_ORDERS, parse_filter, parse_order_by
-from trackd.search.schemas import EXPERIMENTS, ID, INTEGER, LOGGED_MODELS, RUNS
+from trackd.search.schemas import COUNT, EXPERIMENTS, ID, INTEGER, LOGGED_MODELS, RUNS
 from trackd.store.sql.schema import TABLES
 from trackd.store.sql.search import MAX_JOINS, select_experiments, select_logged_models, select_runs
 
@@ -202,8 +202,9 @@ def comparisons(draw: Any, schema: Any = RUNS) -> Comparison:
         return Comparison(METRIC, row.name, operator, draw(st.sampled_from([0.0, 1, 0.1, -1.5, math.inf])), datasets)
     if row.type == INTEGER and operator in ("IN", "NOT IN"):
         value = tuple(draw(st.lists(st.integers(0, 3), min_size=1, max_size=3)))
-    elif row.type in (INTEGER, "number", "float"):
-        value = draw(st.sampled_from([0, 1, 2, 2**62] if row.type == INTEGER else [0.0, 1, 0.1, -1.5, 1e308, math.inf]))
+    elif row.type in (INTEGER, COUNT, "number", "float"):
+        whole = row.type in (INTEGER, COUNT)
+        value = draw(st.sampled_from([0, 1, 2, 2**62] if whole else [0.0, 1, 0.1, -1.5, 1e308, math.inf]))
     elif operator in ("IN", "NOT IN"):
         numbers = ["0", "1", "12", "-5"] if row.type == ID else TEXTS
         value = tuple(draw(st.lists(st.sampled_from(numbers), min_size=1, max_size=3)))
