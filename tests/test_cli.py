@@ -358,3 +358,26 @@ def test_progress_shows_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch, caps
     cli.progress(5, 10)
     cli.progress(10, 10)
     assert capsys.readouterr().err == "\rreading the folder: 5 of 10 runs\rreading the folder: 10 of 10 runs\n"
+
+
+@pytest.mark.parametrize("place", ["models", "sqlite:///models.db"])
+def test_a_registry_lies_where_registry_store_uri_says(tmp_path: Path, place: str) -> None:
+    for made in (200, 400):
+        with Running(tmp_path, "--registry-store-uri", place) as server:
+            models = next(line for line in server.said if line.startswith("  models"))
+            assert models.endswith(place)
+            status, _ = server.ask("POST", "/api/2.0/mlflow/registered-models/create", '{"name": "iris"}')
+            assert status == made
+            assert server.ask("GET", "/api/2.0/mlflow/registered-models/get?name=iris")[0] == 200
+            assert server.stop() == 0
+    assert not (tmp_path / "mlruns" / "models").exists()
+    with Running(tmp_path, "--registry-store-uri", "./mlruns/") as server:
+        assert not [line for line in server.said if line.startswith("  models")]
+        assert server.ask("GET", "/api/2.0/mlflow/registered-models/get?name=iris")[0] == 404
+
+
+def test_a_pattern_for_sources_that_does_not_compile_stops_the_start_with_a_sentence(tmp_path: Path) -> None:
+    variable = "MLFLOW_CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX"
+    done = run("server", "--port", "0", cwd=tmp_path, env=environment(**{variable: "s3://(bucket"}))
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.splitlines()[-1].startswith(f"trackd: {variable} is 's3://(bucket', which is no regular")

@@ -207,10 +207,12 @@ def test_what_is_not_built_is_refused_but_for_its_default(name: str) -> None:
         assert vars(read([off], {})) == vars(Config())
 
 
-def test_a_registry_in_the_same_place_as_the_runs_is_no_second_store() -> None:
-    same = ["--backend-store-uri", "/data/mlruns", "--registry-store-uri", "/data/mlruns"]
-    assert read(same, {}).backend_store_uri == "/data/mlruns"
-    assert "does not have yet" in refusal(["--registry-store-uri", "/elsewhere"], {})
+def test_a_registry_may_lie_elsewhere() -> None:
+    for uri in ("/elsewhere", "file:///data/models", "sqlite:///models.db"):
+        assert read(["--registry-store-uri", uri], {}).registry_store_uri == uri
+        assert read([], {"MLFLOW_REGISTRY_STORE_URI": uri}).registry_store_uri == uri
+    for uri in ("http://host", "mysql://host/db", "file://host/data"):
+        assert refusal(["--registry-store-uri", uri], {}).startswith("--registry-store-uri")
 
 
 @pytest.mark.parametrize("uri", ["./mlruns", "mlruns", "/data/my runs", "file:///data", "file:mlruns", "C:\\mlruns",

@@ -77,11 +77,8 @@ def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Config:
 
 def _refuse(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
     """Raise UsageError for the first setting that asks for something not built yet."""
-    store = values.get("backend_store_uri", "./mlruns")
     for row in SETTINGS:
         if row.state != REFUSED or row.name not in values or values[row.name] in (row.default, ""):
-            continue
-        if row.name == "registry_store_uri" and values[row.name] == store:
             continue
         raise UsageError(f"{sources[row.name]} asks for {row.remark}, which trackd does not have yet; leave it out")
 

@@ -200,9 +200,8 @@ SETTINGS: Tuple[Setting, ...] = (
         "read-only or on a network file system. It can be deleted while no server runs.",
     ),
     Setting(
-        "registry_store_uri", "Storage", ("--registry-store-uri",), "MLFLOW_REGISTRY_STORE_URI", None, text,
-        "URI", "Where registered models are kept. Accepted if it is the same as --backend-store-uri.",
-        REFUSED, "a store of its own for registered models",
+        "registry_store_uri", "Storage", ("--registry-store-uri",), "MLFLOW_REGISTRY_STORE_URI", None, store_uri,
+        "URI", "Where registered models and prompts are kept, if not in --backend-store-uri: a folder or a database.",
     ),
     Setting(
         "read_replica_backend_store_uri", "Storage", ("--read-replica-backend-store-uri",),
@@ -396,6 +395,7 @@ class Config:
     read_only: bool
     sync: Optional[str]
     index: Optional[str]
+    registry_store_uri: Optional[str]
     default_artifact_root: str
     serve_artifacts: bool
     artifacts_destination: str

@@ -17,7 +17,7 @@ from trackd.app import App
 from trackd.artifacts import Places
 from trackd.config import LONGEST_TIMEOUT, Config, local_path, scheme_of
 from trackd.errors import TrackdError
-from trackd.store import open_store
+from trackd.store import open_store, same_place
 from trackd.store.base import NoStore, Store
 from trackd.web.message import Request, Response
 from trackd.web.server import Limits, Server
@@ -86,8 +86,8 @@ def serve(config: Config, say: Say, progress: Progress) -> None:
         server = _listen(config, lambda: app)
         try:
             places = _places(config)
-            with _store(config, progress) as store:
-                app = _application(store, config, places)
+            with _store(config, progress) as store, _registry(config, store) as models:
+                app = _application(store, config, places, models)
                 say(first_lines(config, store, server.address[1]))
                 # Looking for cycles at every 700th object took a fifth of a large search. Only refused requests leave
                 # some (an exception and its frames): a few MB of them may wait.
@@ -221,7 +221,19 @@ def _store(config: Config, progress: Progress) -> ContextManager[Store]:
     return nullcontext(NoStore()) if config.artifacts_only else opened(config, progress, _log_problem)
 
 
-def _application(store: Store, config: Config, places: Places) -> App:
+@contextmanager
+def _registry(config: Config, store: Store) -> Iterator[Store]:
+    """Where registered models are kept: ``store`` itself, unless the settings name another place."""
+    uri = config.registry_store_uri
+    if config.artifacts_only or not uri or same_place(uri, config.backend_store_uri):
+        yield store
+        return
+    settings = Config(backend_store_uri=uri, sync=config.sync, read_only=config.read_only)
+    with opened(settings, lambda done, total: None, _log_problem) as models:
+        yield models
+
+
+def _application(store: Store, config: Config, places: Places, models: Store) -> App:
     """The application; a pattern that means nothing, for hosts or for sources of models, is the user's mistake."""
     from trackd.api import patterns
 
@@ -229,7 +241,7 @@ def _application(store: Store, config: Config, places: Places) -> App:
     if wrong:
         raise CannotStart(wrong)
     try:
-        return App(store, config, places=places)
+        return App(store, config, models, places=places)
     except ValueError as error:
         raise CannotStart(f"--allowed-hosts: {error}") from None
 
@@ -243,9 +255,8 @@ def first_lines(config: Config, store: Store, port: int) -> List[str]:
         address += f"  (from this host: http://localhost:{port}{config.static_prefix})"
     runs = "none: this server has artifacts only"
     if not config.artifacts_only:
-        folder = local_path(config.backend_store_uri)
-        place = config.backend_store_uri if folder is None else os.path.abspath(folder)
-        runs = f"{place} ({counted(store.counts())}{'; read-only' if config.read_only else ''})"
+        amount = counted(store.counts())
+        runs = f"{_shown(config.backend_store_uri)} ({amount}{'; read-only' if config.read_only else ''})"
     lines = [
         f"trackd {__version__}, an MLflow tracking server (API {config.mlflow_version})",
         f"  address    {address}",
@@ -253,6 +264,8 @@ def first_lines(config: Config, store: Store, port: int) -> List[str]:
         f"  artifacts  {_destination(config)}",
         "  stop       Ctrl-C",
     ]
+    if config.registry_store_uri and not same_place(config.registry_store_uri, config.backend_store_uri):
+        lines.insert(3, f"  models     {_shown(config.registry_store_uri)}")
     if config.mlflow_version != MLFLOW_VERSION:
         lines[0] = f"trackd {__version__}, an MLflow tracking server (API {MLFLOW_VERSION}, " \
                    f"says it is {config.mlflow_version})"
@@ -269,8 +282,13 @@ def _destination(config: Config) -> str:
     """Where artifacts go, for the user."""
     if not (config.serve_artifacts or config.artifacts_only):
         return f"written by clients themselves, below {config.default_artifact_root}"
-    folder = local_path(config.artifacts_destination)
-    return config.artifacts_destination if folder is None else os.path.abspath(folder)
+    return _shown(config.artifacts_destination)
+
+
+def _shown(uri: str) -> str:
+    """A place for people: a folder as an absolute path, a database or a bucket as its URI."""
+    folder = local_path(uri)
+    return uri if folder is None else os.path.abspath(folder)
 
 
 def counted(counts: Mapping[str, int]) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Dict, List
 
 import pytest
 
+from tests.api.test_api_artifacts import artifact_uri, body, put
 from tests.api.test_api_registered_models import MODEL, PROMPT, VERSION, add, create, get
 from tests.conftest import Client, pairs
 from tests.memory_store import MemoryStore
@@ -258,6 +259,23 @@ def test_a_copy_has_the_origin_of_what_it_copies(client: Client) -> None:
         assert client.post(VERSION + "create", {"name": "copy", "source": source}).status == error, source
     refused(client, source="models:/iris/1", run_id=run)
     assert client.post(VERSION + "create", {"name": "copy", "source": "models:/iris/2", "run_id": run}).status == 200
+
+
+def test_files_of_a_version_are_found_where_it_came_from(client: Client) -> None:
+    create(client, "iris")
+    run = client.run()
+    root = artifact_uri(client, run)
+    put(client, root.replace("mlflow-artifacts:/", "") + "/model/MLmodel", b"flavors")
+    for source in (root, f"runs:/{run}", "models:/iris/1"):
+        add(client, "iris", source=source, run_id=run)
+    add(client, "iris", source=f"runs:/{run}/model", run_id=run)
+    for number, path in (("1", "model/MLmodel"), ("2", "model/MLmodel"), ("3", "model/MLmodel"), ("4", "MLmodel")):
+        reply = client.get("/model-versions/get-artifact", {"name": "iris", "version": number, "path": path})
+        assert (reply.status, body(reply)) == (200, b"flavors")
+    for path, status in (("nothing", 404), ("../x", 400), ("/etc/passwd", 400), ("", 400)):
+        reply = client.get("/model-versions/get-artifact", {"name": "iris", "version": "1", "path": path})
+        assert reply.status == status, path
+    assert client.get("/model-versions/get-artifact", {"name": "iris", "version": "9", "path": "x"}).status == 404
 
 
 def test_a_registry_of_its_own_holds_models_and_nothing_else(store: Store) -> None:

@@ -3,7 +3,7 @@
 from typing import Any, Dict
 
 from trackd import fields, wire
-from trackd.api import patterns, rules, sources
+from trackd.api import downloads, patterns, rules, sources
 from trackd.api.context import Context
 from trackd.entities import (
     ARCHIVED,
@@ -20,6 +20,7 @@ from trackd.errors import InvalidParameterValue
 from trackd.search import paging, prompts, schemas
 from trackd.search.grammar import parse_filter, parse_order_by
 from trackd.store.base import Transaction
+from trackd.web.message import Response
 from trackd.web.router import route
 
 
@@ -76,6 +77,15 @@ def get_download_uri(ctx: Context, name: fields.RegisteredModelName, version: fi
     """Get where the files of a version lie; of a copied version, where those of the original do."""
     found = rules.find_version(ctx.registry, name, version)
     return {"artifact_uri": found.storage_location or found.source}
+
+
+@route("GET", "/model-versions/get-artifact")
+def get_artifact(
+    ctx: Context, name: fields.RegisteredModelName, version: fields.Version, path: fields.ArtifactPath
+) -> Response:
+    """Download a file of a version, from where its files lie."""
+    found = rules.find_version(ctx.registry, name, version)
+    return downloads.send(ctx, sources.files_of(ctx, found), path)
 
 
 @route("GET", "/api/2.0/mlflow/model-versions/search")

@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, unquote, unquote_plus, urlparse, urlsplit
 
 from trackd.api import locations, rules
 from trackd.api.context import Context
-from trackd.entities import ACTIVE, STAGES
+from trackd.entities import ACTIVE, STAGES, ModelVersion
 from trackd.errors import InvalidParameterValue, ResourceDoesNotExist
 from trackd.fields.kinds import shown
 
@@ -60,6 +60,16 @@ def resolve(ctx: Context, source: str, run_id: Optional[str], model_id: Optional
     if model_id:
         return _of_model(ctx, source, run_id, model_id)
     return _of_run(ctx, source, run_id or "")
+
+
+def files_of(ctx: Context, version: ModelVersion) -> str:
+    """The location of a version's files; for ``runs:/<run id>/<path>`` where the run has them."""
+    location = version.storage_location or version.source or ""
+    if not location.startswith("runs:/"):
+        return location
+    run_id, _, path = location[len("runs:/") :].lstrip("/").partition("/")
+    root = rules.find_run(ctx.store, run_id).artifact_uri
+    return locations.join(root, path) if path else root
 
 
 class _Reference(NamedTuple):

@@ -12,6 +12,21 @@ class CannotOpen(TrackdError):
     """There is no store to be had there; the message says why and what to do."""
 
 
+def same_place(uri: str, other: str) -> bool:
+    """Whether two URIs of stores name one store, links resolved."""
+    return uri == other or _place(uri) == _place(other)
+
+
+def _place(uri: str) -> str:
+    if is_database(uri):
+        from trackd.store.sql.uri import parse
+
+        # One in memory belongs to whoever opened it.
+        path = parse(uri).path
+        return f"sqlite:{os.path.realpath(path) if path else id(uri)}"
+    return os.path.realpath(local_path(uri) or uri)
+
+
 def open_store(
     uri: str,
     *,
