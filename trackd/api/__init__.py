@@ -3,6 +3,7 @@
 from typing import List
 
 from trackd.api import (
+    archives,
     artifacts,
     changes,
     experiments,
@@ -31,6 +32,7 @@ MODULES = (
     changes,
     logged_models,
     artifacts,
+    archives,
     health,
     pages,
 )
