@@ -8,7 +8,7 @@ import pytest
 from tests import environments
 from tests.compat.peers import Peer, start_mlflow, wait_until_ready
 from tests.memory_store import MemoryStore
-from tests.transfer.test_copy import by_origin, fill
+from tests.transfer.test_copy import by_origin, fill, registry
 from trackd.entities import ALL
 from trackd.store import open_store
 from trackd.store.base import Store
@@ -76,5 +76,35 @@ def test_a_folder_goes_to_mlflow_and_comes_back_whole(mlflow: Peer, tmp_path: Pa
         counts = copied(server, StoreSide("TO", back))
         assert counts.written["points"] == 1
     assert [point.step for point in back.list_metric_history(run_id, "m")] == [1, 2]
+    server.close()
+    folder.close()
+
+
+def test_models_and_the_registry_go_to_mlflow_and_come_back(mlflow: Peer, tmp_path: Path) -> None:
+    folder = open_store(str(tmp_path / "from"), sync="off")
+    fill(folder)
+    with folder.transaction() as tx:
+        # MLflow shows no deleted model; all else must arrive.
+        tx.drop_logged_models(["m-2"])
+    server = ServerSide(mlflow.url)
+    first = copied(StoreSide("FROM", folder), server)
+    kinds = ("logged models", "points of models", "registered models", "model versions")
+    assert [first.written[kind] for kind in kinds] == [1, 4, 2, 3]
+    again = copied(StoreSide("FROM", folder), server)
+    assert sum(again.written.values()) == 0, again.written
+    back = MemoryStore()
+    copied(server, StoreSide("TO", back))
+    (prompt, texts), (model, versions) = registry(back)
+    assert [(each.version, each.current_stage) for each in versions] == [(1, "None"), (3, "Production")]
+    assert dict(model.aliases) == {"champion": 3} and dict(prompt.tags)["mlflow.prompt.is_prompt"] == "true"
+    run = back.get_run(str(versions[0].run_id))
+    assert run is not None and versions[0].source == f"{run.info.artifact_uri}/model"
+    (info,) = back.list_logged_model_infos("0")
+    logged, original = back.get_logged_model(info.model_id), folder.get_logged_model("m-1")
+    assert logged is not None and original is not None and info.source_run_id == run.info.run_id
+    assert sorted(each[1:4] + each[5:7] for each in logged.metrics) == sorted(
+        each[1:4] + each[5:7] for each in original.metrics
+    )
+    assert [each.model_id for each in run.model_inputs] == [info.model_id]
     server.close()
     folder.close()

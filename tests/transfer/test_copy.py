@@ -21,7 +21,9 @@ from trackd.entities import (
     Metric,
     ModelInput,
     ModelOutput,
+    ModelVersion,
     Param,
+    RegisteredModel,
     RunInfo,
     Tag,
 )
@@ -70,6 +72,7 @@ def fill(store: Store, with_models: bool = True) -> None:
             for run_id in (RUNS[0], RUNS[2]):
                 point = Metric("loss", 1.0, NOW + 1, 1, "m-1", "d", "1", run_id)
                 tx.add_model_points(run_id, [point, point._replace(step=2, dataset_name=None, dataset_digest=None)])
+        fill_registry(store)
     with store.transaction() as tx:
         tx.put_run_info(infos[1]._replace(lifecycle_stage=DELETED), NOW + 9)
         experiment = tx.get_experiment(other)
@@ -82,6 +85,35 @@ def models(store: Store) -> List[Any]:
     """All logged models with what was logged to them."""
     found = [store.get_logged_model(info.model_id) for info in store.list_logged_model_infos("0")]
     return sorted((one.info, list(one.params), list(one.tags), sorted(one.metrics, key=repr)) for one in found if one)
+
+
+def fill_registry(store: Store) -> None:
+    """A model with a gap between its versions, and a prompt."""
+    with store.transaction() as tx:
+        tx.add_registered_model(RegisteredModel("it's ü", NOW, NOW + 1, "about", [Tag("t", "1")]))
+        tx.add_registered_model(RegisteredModel("greeting", NOW, NOW, None, [Tag("mlflow.prompt.is_prompt", "true")]))
+    first = ModelVersion(
+        "it's ü", 1, NOW, NOW, "one", None, "None", f"mlflow-artifacts:/0/{RUNS[0]}/artifacts/model", None, RUNS[0], "",
+        "READY", None, [Tag("v", "ü")],
+    )
+    prompt = first._replace(
+        name="greeting", source="dummy-source", run_id="", tags=[Tag("mlflow.prompt.is_prompt", "true"), Tag("x", "hi")]
+    )
+    for version in (first, first._replace(version=3, current_stage="Production", tags=()), prompt):
+        with store.transaction() as tx:
+            tx.add_model_version(version)
+    with store.transaction() as tx:
+        tx.put_alias("it's ü", "champion", 3)
+
+
+def registry(store: Store) -> List[Any]:
+    """Every registered model with its versions."""
+    side = StoreSide("", store)
+    return [
+        (model._replace(latest_versions=(), tags=list(model.tags), aliases=list(model.aliases)),
+         [version._replace(tags=list(version.tags)) for version in side.model_versions(model)])
+        for model in side.registered_models()
+    ]
 
 
 @pytest.fixture
@@ -121,9 +153,10 @@ def test_a_copy_between_stores_is_the_same_under_the_same_ids(source: Store, tar
     assert everything(target) == everything(source)
     assert experiments(target) == experiments(source)
     assert models(target) == models(source) and len(models(source)) == 2
+    assert registry(target) == registry(source) and len(registry(source)) == 2
     assert counts.read == {
         "experiments": 2, "runs": 3, "points": 24, "params": 6, "tags": 6, "inputs": 6, "outputs": 3,
-        "logged models": 2, "points of models": 4,
+        "logged models": 2, "points of models": 4, "registered models": 2, "model versions": 3,
     }
     assert counts.written == {**counts.read, "experiments": 1} and counts.refused == []
 
@@ -290,8 +323,9 @@ def test_logged_models_go_to_a_server_with_what_links_them(source: Store, tmp_pa
         for written in (1, 0):
             counts = Counts()
             copy(StoreSide("FROM", source), side, counts)
-            done = [counts.written.get(kind) for kind in ("logged models", "points of models", "inputs", "outputs")]
-            assert done == [written, 4 * written, 6 * written, 0], counts.refused
+            kinds = ("logged models", "points of models", "inputs", "outputs", "registered models", "model versions")
+            expected = [written, 4 * written, 6 * written, 0, 2 * written, 3 * written]
+            assert [counts.written.get(kind) for kind in kinds] == expected, counts.refused
             # A deleted model is not shown by servers, so none is made there, and three runs name it.
             assert len(counts.refused) == 4 and all("m-2" in line for line in counts.refused)
         side.close()
@@ -306,6 +340,14 @@ def test_logged_models_go_to_a_server_with_what_links_them(source: Store, tmp_pa
     assert run is not None and dict(run.tags)[COPIED_FROM] == RUNS[0]
     assert [each.model_id for each in run.model_inputs] == [info.model_id]
     assert [runs[run_id][0].lifecycle_stage for run_id in RUNS] == ["active", "deleted", "deleted"]
+    (prompt, one_of_it), (registered, versions) = registry(served)
+    assert (registered.name, registered.description, registered.tags) == ("it's ü", "about", [Tag("t", "1")])
+    assert [(each.version, each.current_stage, each.run_id) for each in versions] == [
+        (1, "None", info.source_run_id), (3, "Production", info.source_run_id)
+    ]
+    assert versions[0].source == f"{run.info.artifact_uri}/model" and versions[0].tags == [Tag("v", "ü")]
+    assert [(alias.alias, alias.version) for alias in registered.aliases] == [("champion", 3)]
+    assert prompt.name == "greeting" and dict(one_of_it[0].tags)["x"] == "hi"
     served.close()
 
 

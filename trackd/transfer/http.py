@@ -45,6 +45,10 @@ class Http:
         """A PATCH below /api/2.0/mlflow."""
         return self._json("PATCH", path, json.dumps(body).encode("ascii"), False) or {}
 
+    def delete(self, path: str, body: Dict[str, Any]) -> None:
+        """A DELETE below /api/2.0/mlflow."""
+        self._json("DELETE", path, json.dumps(body).encode("ascii"), False)
+
     def has(self, path: str, body: Dict[str, Any]) -> bool:
         """Whether the server has this route: an old MLflow answers 404, or 405 for a page of its own."""
         status, data = self._repeated("POST", f"/api/2.0/mlflow/{path}", json.dumps(body).encode("ascii"), False)

@@ -12,12 +12,15 @@ RunHere = Callable[[str], Optional[str]]
 
 def copy_model(
     target: Target, experiment_id: str, model: LoggedModel, run_here: RunHere, counts: Counts
-) -> None:
-    """Copy a logged model with every point of its metrics. Its status comes last, as the end of a run does."""
+) -> LoggedModel:
+    """Copy a logged model with every point of its metrics; what the target knew of it.
+
+    Its status comes last, as the end of a run does.
+    """
     there = target.find_model(model)
     if there is not None and there.info.lifecycle_stage == DELETED:
         counts.note("logged models", skipped=1)
-        return
+        return there
     new = there is None
     if there is None:
         run_id = run_here(model.info.source_run_id) if model.info.source_run_id else None
@@ -36,6 +39,7 @@ def copy_model(
     target.end_model(there, model)
     counts.note("logged models", written=int(new), skipped=int(not new))
     counts.note("points of models", written=written, skipped=len(model.metrics) - written)
+    return there
 
 
 def _copy_points(target: Target, model: LoggedModel, there: LoggedModel, run_here: RunHere, counts: Counts) -> int:

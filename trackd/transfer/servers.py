@@ -26,7 +26,8 @@ from trackd.entities import (
     Tag,
 )
 from trackd.transfer.http import Http
-from trackd.transfer.sides import COPIED_FROM, Additions, Refused, Target
+from trackd.transfer.server_registry import ServerRegistry
+from trackd.transfer.sides import COPIED_FROM, Additions, Refused
 
 #: What MLflow takes in one log-batch.
 _METRICS, _PARAMS, _TAGS, _ALL = 1000, 100, 100, 1000
@@ -39,7 +40,7 @@ _MODEL_STATUS = {name: number for number, name in MODEL_STATUS.items()}
 _POINTS = 25_000
 
 
-class ServerSide(Target):
+class ServerSide(ServerRegistry):
     """``uri`` is what MLflow's clients take for a tracking URI: ``http://host:5000/prefix``."""
 
     batch = _METRICS

@@ -9,7 +9,9 @@ from trackd.entities import (
     Metric,
     ModelInput,
     ModelOutput,
+    ModelVersion,
     Param,
+    RegisteredModel,
     Run,
     RunInfo,
     Tag,
@@ -67,6 +69,14 @@ class Source:
 
     def logged_models(self, experiment_id: str) -> Iterator[LoggedModel]:
         """The logged models of an experiment; a server shows no deleted ones."""
+        raise NotImplementedError
+
+    def registered_models(self) -> Iterator[RegisteredModel]:
+        """All registered models, prompts among them, with tags and aliases."""
+        raise NotImplementedError
+
+    def model_versions(self, model: RegisteredModel) -> List[ModelVersion]:
+        """The versions of a registered model by number, with tags; deleted ones are not shown."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -133,6 +143,32 @@ class Target(Source):
 
     def end_model(self, there: LoggedModel, model: LoggedModel) -> None:
         """All is there: give the model the status and lifecycle stage that it has at the source."""
+        raise NotImplementedError
+
+    # The registry. What the source says of a model or version wins.
+
+    def find_registered_model(self, name: str) -> Optional[RegisteredModel]:
+        """The model of that name."""
+        raise NotImplementedError
+
+    def add_registered_model(self, model: RegisteredModel) -> RegisteredModel:
+        """Begin a copy of a model, without tags, aliases and versions."""
+        raise NotImplementedError
+
+    def add_to_registered_model(self, there: RegisteredModel, model: RegisteredModel, tags: Sequence[Tag]) -> None:
+        """Set these tags, and the description if it is another."""
+        raise NotImplementedError
+
+    def put_alias(self, name: str, alias: str, version: int) -> None:
+        """Let an alias name a version."""
+        raise NotImplementedError
+
+    def add_model_version(self, version: ModelVersion) -> ModelVersion:
+        """Begin a copy of a version under its own number, without tags and in no stage."""
+        raise NotImplementedError
+
+    def add_to_model_version(self, there: ModelVersion, version: ModelVersion, tags: Sequence[Tag]) -> None:
+        """Set these tags, and description and stage if they are others."""
         raise NotImplementedError
 
 

@@ -3,7 +3,20 @@
 import time
 from typing import Iterator, List, Optional, Sequence, Tuple
 
-from trackd.entities import ACTIVE, ALL, Experiment, LoggedModel, Metric, Param, Run, RunInfo, Tag
+from trackd.entities import (
+    ACTIVE,
+    ALL,
+    STAGES,
+    Experiment,
+    LoggedModel,
+    Metric,
+    ModelVersion,
+    Param,
+    RegisteredModel,
+    Run,
+    RunInfo,
+    Tag,
+)
 from trackd.search.clause import Order
 from trackd.store.base import Store, Transaction
 from trackd.transfer.sides import COPIED_FROM, Additions, Refused, Target
@@ -54,6 +67,21 @@ class StoreSide(Target):
             model = self.store.get_logged_model(info.model_id)
             if model is not None:
                 yield model
+
+    def registered_models(self) -> Iterator[RegisteredModel]:
+        """See ``sides``."""
+        order = [Order("attribute", "name")]
+        page, cursor = self.store.search_registered_models(True, None, order, 1000)
+        while True:
+            yield from page
+            if cursor is None:
+                return
+            page, cursor = self.store.search_registered_models(True, None, order, 1000, cursor)
+
+    def model_versions(self, model: RegisteredModel) -> List[ModelVersion]:
+        """See ``sides``."""
+        found = [version for stage in STAGES for version in self.store.list_model_versions(model.name, stage)]
+        return sorted(found, key=lambda version: version.version)
 
     def close(self) -> None:
         """See ``sides``."""
@@ -196,3 +224,42 @@ class StoreSide(Target):
         if info != there.info:
             with self.store.transaction() as tx:
                 tx.put_logged_model_info(info)
+
+    # -- the registry -------------------------------------------------------------------------------------------------
+
+    def find_registered_model(self, name: str) -> Optional[RegisteredModel]:
+        """See ``sides``."""
+        return self.store.get_registered_model(name)
+
+    def add_registered_model(self, model: RegisteredModel) -> RegisteredModel:
+        """See ``sides``."""
+        bare = model._replace(tags=(), aliases=(), latest_versions=())
+        with self.store.transaction() as tx:
+            tx.add_registered_model(bare)
+        return bare
+
+    def add_to_registered_model(self, there: RegisteredModel, model: RegisteredModel, tags: Sequence[Tag]) -> None:
+        """See ``sides``."""
+        if tags or there.description != model.description:
+            with self.store.transaction() as tx:
+                tx.put_registered_model(model)
+                tx.put_registered_model_tags(model.name, tags)
+
+    def put_alias(self, name: str, alias: str, version: int) -> None:
+        """See ``sides``."""
+        with self.store.transaction() as tx:
+            if tx.get_model_version(name, version) is not None:
+                tx.put_alias(name, alias, version)
+
+    def add_model_version(self, version: ModelVersion) -> ModelVersion:
+        """See ``sides``. In its stage at once: nothing is appended to a version."""
+        with self.store.transaction() as tx:
+            tx.add_model_version(version._replace(aliases=()))
+        return version
+
+    def add_to_model_version(self, there: ModelVersion, version: ModelVersion, tags: Sequence[Tag]) -> None:
+        """See ``sides``."""
+        if tags or (there.description, there.current_stage) != (version.description, version.current_stage):
+            with self.store.transaction() as tx:
+                tx.put_model_version(version._replace(storage_location=there.storage_location))
+                tx.put_model_version_tags(version.name, version.version, tags)
