@@ -499,7 +499,7 @@ def _point(key: str, value: Any, timestamp: int, step: int, *extra: Optional[str
     """A point of a metric as the JSON object that the API takes. ``extra``: model id, dataset name and digest."""
     number = repr(value) if type(value) is float and value - value == 0.0 else _number(key, value)
     quoted = _quoted_keys.get(key) or _quoted_key(key)
-    if any(extra):
+    if extra and any(extra):
         named = {name: each for name, each in zip(("model_id", "dataset_name", "dataset_digest"), extra) if each}
         return f'{{"key":{quoted},"value":{number},"timestamp":{timestamp:d},"step":{step:d},{json.dumps(named)[1:]}'
     return f'{{"key":{quoted},"value":{number},"timestamp":{timestamp:d},"step":{step:d}}}'
@@ -989,7 +989,7 @@ def _refused(server: _Server, reply: _Reply) -> MlflowException:
             f"{where} asks for a client certificate, {wanted} MLFLOW_TRACKING_CLIENT_CERT_PATH (a PEM file with "
             "certificate and key).", "UNAUTHENTICATED",
         )
-    if "HTTPS port" in text:
+    if "HTTPS port" in text or "HTTPS scheme" in text:
         return MlflowException(f"{where} speaks TLS: write https:// instead of http:// in MLFLOW_TRACKING_URI.")
     if status == 403:
         return MlflowException(f"{where} does not allow this (403): {_plain(text)}.", "PERMISSION_DENIED")
@@ -1132,11 +1132,10 @@ class _Spool:
                 data = text.encode("utf-8")
                 if self._torn:
                     data = b"\n" + data
-                written = os.write(self._file, data)
-                self._torn = written < len(data)
-                if self._torn:
-                    self._whose = ""
+                if os.write(self._file, data) < len(data):
+                    self._torn, self._whose = True, ""
                     raise OSError(0, "no room is left")
+                self._torn = False
                 if run_id:
                     self._whose = run_id
                 now = time.monotonic()
@@ -1151,7 +1150,7 @@ class _Spool:
 
     def log_points(self, run_id: str, points: Sequence[str]) -> None:
         """Append points of metrics, each as JSON."""
-        self._write("\n".join(points) + "\n", run_id)
+        self._write(points[0] + "\n" if len(points) == 1 else "\n".join(points) + "\n", run_id)
 
     def call(self, method: str, route: str, body: Any = None) -> Dict[str, Any]:
         """Take a request that writes; answer what a script needs to go on. Other requests need the server."""
@@ -1437,8 +1436,13 @@ def _queue(target: _Target) -> _Queue:
     return found if found is not None else _queues.setdefault(id(target), _Queue(target))
 
 
+#: Counts forks.
+_process = [0]
+
+
 def _forget_parent() -> None:
     """In a forked child: connections, files and threads are the parent's."""
+    _process[0] += 1
     _targets.clear()
     _queues.clear()
 
@@ -1536,25 +1540,48 @@ class _Proxied:
         return bool(about.get("multipart_uploads_enabled"))
 
     def _put_parts(self, path: str, local: str, size: int, bar: _Bar) -> None:
-        """Upload in parts. The server names an address for each; what it answers to each makes the file whole."""
+        """Upload in parts. The server names an address for each; what it answers to each makes the file whole.
+
+        An upload that broke off goes on: parts that are at the server already (trackd lists them) are not sent again.
+        """
         part = max(int(_amount("MLFLOW_MULTIPART_UPLOAD_CHUNK_SIZE", 10 << 20)), 1)
         count = (size + part - 1) // part
-        inner = self._inner(path)
-        name = path.rsplit("/", 1)[-1]
-        begun = self.server.call("POST", f"{_FILES}mpu/create/{inner}", {"path": name, "num_parts": count})
-        done = []
+        inner, name = self._inner(path.rpartition("/")[0]), path.rpartition("/")[2]
+        upload_id, missing, done = self._unfinished(inner, name, local, part, count)
+        if not upload_id:
+            begun = self.server.call("POST", f"{_FILES}mpu/create/{inner}", {"path": name, "num_parts": count})
+            upload_id, missing = begun["upload_id"], begun["credentials"]
+        body: Dict[str, Any] = {"path": name, "upload_id": upload_id}
         try:
-            for each in begun["credentials"]:
-                number = int(each["part_number"])
-                start = (number - 1) * part
+            for each in missing:
+                start = (int(each["part_number"]) - 1) * part
                 source = _Source(local, start, min(part, size - start), bar)
                 etag = self._put_part(each["url"], source, each.get("headers") or {})
-                done.append({"part_number": number, "etag": etag, "url": each["url"]})
-            body = {"path": name, "upload_id": begun["upload_id"], "parts": done}
+                done.append({"part_number": int(each["part_number"]), "etag": etag, "url": each["url"]})
+            body["parts"] = sorted(done, key=lambda each: int(each["part_number"]))
             self.server.call("POST", f"{_FILES}mpu/complete/{inner}", body)
-        except MlflowException:
-            self.server.call("POST", f"{_FILES}mpu/abort/{inner}", {"path": name, "upload_id": begun["upload_id"]})
+        except Unreachable:
             raise
+        except MlflowException:
+            self.server.call("POST", f"{_FILES}mpu/abort/{inner}", {"path": name, "upload_id": upload_id})
+            raise
+
+    def _unfinished(
+        self, inner: str, name: str, local: str, part: int, count: int
+    ) -> Tuple[str, List[Dict[str, Any]], List[Dict[str, Any]]]:
+        """An upload of this very file that broke off: its id, the parts that are missing, and those that are there."""
+        try:
+            found = self.server.call("GET", f"{_FILES}mpu/parts/{inner}", {"path": name}).get("uploads") or ()
+        except Unreachable:
+            raise
+        except MlflowException:
+            return "", [], []
+        for upload in found:
+            there = upload.get("parts") or []
+            if int(upload["num_parts"]) == count and there and all(_is_part(local, part, each) for each in there):
+                done = [{"part_number": each["part_number"], "etag": each["etag"], "url": ""} for each in there]
+                return upload["upload_id"], upload.get("credentials") or [], done
+        return "", [], []
 
     def _put_part(self, url: str, source: _Source, headers: Mapping[str, str]) -> str:
         parts = urlsplit(url)
@@ -1588,6 +1615,18 @@ class _Proxied:
             if error.get_http_status_code() == 404:
                 raise _no_artifact(path) from None
             raise
+
+
+def _is_part(local: str, size: int, part: Mapping[str, Any]) -> bool:
+    """Whether a part at the server has the bytes of this file: its ETag is their CRC-32 and number, or their MD5."""
+    from hashlib import md5
+    from zlib import crc32
+
+    with open(local, "rb") as file:
+        file.seek((int(part["part_number"]) - 1) * size)
+        data = file.read(size)
+    etag = str(part["etag"]).strip('"')
+    return etag in (f"{crc32(data):08x}-{len(data):x}", md5(data).hexdigest())
 
 
 class _Download(_Sink):
@@ -1699,12 +1738,18 @@ class Client:
 
     def __init__(self, tracking_uri: Optional[str] = None, registry_uri: Optional[str] = None) -> None:
         self.tracking_uri = str(tracking_uri or get_tracking_uri())
-        self._registry_uri = registry_uri or (get_registry_uri() if tracking_uri is None else self.tracking_uri)
+        self._registry_uri = registry_uri or (self.tracking_uri if tracking_uri else "")
         self._locations: Dict[str, str] = {}
+        self._found: Tuple[int, Optional[_Target]] = (-1, None)
 
     @property
     def _to(self) -> _Target:
-        return _target(self.tracking_uri)
+        """What takes the requests; looked up once: reading the environment takes longer than logging a point."""
+        process, found = self._found
+        if found is None or process != _process[0]:
+            found = _target(self.tracking_uri)
+            self._found = (_process[0], found)
+        return found
 
     def _post(self, route: str, **body: Any) -> Dict[str, Any]:
         return self._to.call("POST", route, {name: value for name, value in body.items() if value is not None})
@@ -1714,7 +1759,7 @@ class Client:
 
     def _registry(self, method: str, route: str, **body: Any) -> Dict[str, Any]:
         given = {name: value for name, value in body.items() if value is not None}
-        return _target(self._registry_uri).call(method, route, given)
+        return _target(self._registry_uri or get_registry_uri()).call(method, route, given)
 
     # Experiments.
 
@@ -1848,8 +1893,8 @@ class Client:
         else:
             point = _point(key, value, timestamp or time.time_ns() // 1_000_000, step or 0)
         if synchronous is False or not _is_sync(synchronous):
-            return _queue(_target(self.tracking_uri)).add(run_id, "metrics", (point,))
-        _target(self.tracking_uri).log_points(run_id, (point,))
+            return _queue(self._to).add(run_id, "metrics", (point,))
+        self._to.log_points(run_id, (point,))
         return None
 
     def log_param(self, run_id: str, key: str, value: Any, synchronous: Optional[bool] = None) -> Any:
@@ -2175,7 +2220,7 @@ class Client:
 
     def copy_model_version(self, src_model_uri: str, dst_name: str) -> ModelVersion:
         """Create a version of ``dst_name`` (made if need be) of ``models:/name/version`` or ``models:/name@alias``."""
-        name, version = self._model(src_model_uri)
+        name, version, _ = self._model(src_model_uri)
         source = self.get_model_version(name, version)
         try:
             self.create_registered_model(dst_name)
@@ -2187,22 +2232,24 @@ class Client:
             model_id=source.model_id,
         )
 
-    def _model(self, uri: str) -> Tuple[str, str]:
-        """Name and version that ``models:/name/version``, ``models:/name@alias`` or ``models:/name/latest`` mean."""
-        path = uri[len("models:/") :] if uri.startswith("models:/") else ""
-        name, _, alias = path.partition("@")
+    def _model(self, uri: str) -> Tuple[str, str, str]:
+        """What ``models:/name/version/path``, ``models:/name@alias/path`` or ``models:/name/latest`` stand for: name,
+        version and path.
+        """
+        name, _, rest = (uri[len("models:/") :] if uri.startswith("models:/") else "").strip("/").partition("/")
+        name, _, alias = name.partition("@")
         if alias:
-            return name, self.get_model_version_by_alias(name, alias).version
-        name, _, version = path.rpartition("/")
+            return name, self.get_model_version_by_alias(name, alias).version, rest
+        version, _, path = rest.partition("/")
         if not name or not version:
             raise _invalid(f"{uri!r} is not models:/name/version or models:/name@alias.")
         if version.isdigit():
-            return name, version
+            return name, version, path
         stages = None if version.lower() == "latest" else [version]
         found = self.get_latest_versions(name, stages)
         if not found:
             raise MlflowException(f"There is no version for {uri}.", "RESOURCE_DOES_NOT_EXIST")
-        return name, max(found, key=lambda each: int(each.version)).version
+        return name, max(found, key=lambda each: int(each.version)).version, path
 
     def update_model_version(self, name: str, version: str, description: Optional[str] = None) -> ModelVersion:
         """Change the description of a version."""
@@ -2668,9 +2715,13 @@ def get_registry_uri() -> str:
 
 def _client() -> Client:
     """The client that the functions below use; one per address."""
-    place = (get_tracking_uri(), get_registry_uri())
+    place = (_chosen["tracking"] or get_tracking_uri(), _chosen["registry"] or "")
     found = _clients.get(place)
-    return found if found is not None else _clients.setdefault(place, Client(*place))
+    if found is None:
+        found = Client(place[0], place[1])
+        found._registry_uri = place[1]
+        _clients[place] = found
+    return found
 
 
 def create_experiment(
@@ -3128,13 +3179,19 @@ def _place(
     if uri is not None and uri.startswith("runs:/"):
         run_id, _, path = uri[len("runs:/") :].strip("/").partition("/")
     elif uri is not None and uri.startswith("models:/"):
-        name, _, rest = uri[len("models:/") :].partition("/")
-        if re.fullmatch("m-[0-9a-f]{32}", name):
-            return _open_artifacts(client.get_logged_model(name).artifact_location, client._to), rest
-        source = client.get_model_version_download_uri(*client._model(uri))
-        return _place(source, None, None, client.tracking_uri, registry_uri)
+        model_id, _, rest = uri[len("models:/") :].partition("/")
+        if re.fullmatch("m-[0-9a-f]{32}", model_id):
+            return _open_artifacts(client.get_logged_model(model_id).artifact_location, client._to), rest
+        name, version, rest = client._model(uri)
+        source = client.get_model_version_download_uri(name, version).rstrip("/")
+        if source.startswith("models:/"):
+            return _place(f"{source}/{rest}" if rest else source, None, None, tracking_uri, registry_uri)
+        return _open_artifacts(source, client._to), rest
     elif uri is not None:
-        return _open_artifacts(uri, client._to), (path or "").strip("/")
+        # The last part may be a file, and stands in front of what is listed, as in MLflow.
+        parent, slash, last = uri.rstrip("/").rpartition("/")
+        inner = "/".join(part for part in (last, (path or "").strip("/")) if part)
+        return _open_artifacts(parent + slash, client._to), unquote(inner) if ":/" in uri else inner
     return _open_artifacts(client._location(run_id or ""), client._to), (path or "").strip("/")
 
 
