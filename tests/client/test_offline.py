@@ -32,6 +32,8 @@ with mlflow.start_run(run_name="parent", tags={"team": "a"}, description="why") 
     mlflow.set_tag("gone", 1)
     mlflow.delete_tag("gone")
     mlflow.log_input({"x": [1, 2]}, context="training")
+    mlflow.log_text("words", "notes/a.txt")
+    mlflow.log_dict({"lr": 0.1}, "config.json")
     with mlflow.start_run(run_name="child", nested=True):
         mlflow.log_metric("m", 4, timestamp=3)
 try:
@@ -80,6 +82,8 @@ def seen(mlflow: ModuleType, server: str, name: str) -> Any:
             whole.info.run_name, whole.info.status, whole.info.user_id, bool(whole.info.end_time),
             client.get_run(parent).info.run_name if parent else None, whole.data.params, tags, histories,
             [(each.dataset.name, each.dataset.digest, each.tags) for each in whole.inputs.dataset_inputs],
+            {path: Path(client.download_artifacts(each.info.run_id, path)).read_bytes()
+             for path in ("notes/a.txt", "config.json") if client.list_artifacts(each.info.run_id)},
         ))
     return {**experiment.tags}, sorted(found, key=lambda row: str(row[0]))
 
@@ -204,6 +208,7 @@ def test_a_server_that_goes_in_the_middle_is_replaced_by_the_spool(mlflow: Modul
         "        if step == 5:\n            print('stop', flush=True)\n            sys.stdin.readline()\n"
         "        mlflow.log_metric('m', step, step=step)\n"
         "        mlflow.log_metric('later', step, step=step, synchronous=False)\n"
+        "    mlflow.log_text('kept', 'notes/a.txt')\n"
         "    with mlflow.start_run(run_name='after', nested=True):\n        mlflow.log_param('p', 1)\n"
     )
     prepare(text, tmp_path)
@@ -230,6 +235,8 @@ def test_a_server_that_goes_in_the_middle_is_replaced_by_the_spool(mlflow: Modul
         )}
         assert runs["before"].info.status == runs["after"].info.status == "FINISHED"
         assert runs["after"].data.tags["mlflow.parentRunId"] == runs["before"].info.run_id
+        kept = client.download_artifacts(runs["before"].info.run_id, "notes/a.txt")
+        assert Path(kept).read_text(encoding="utf-8") == "kept"
         for key in ("m", "later"):
             history = client.get_metric_history(runs["before"].info.run_id, key)
             assert [point.step for point in history] == list(range(10))
