@@ -178,7 +178,9 @@ def test_pages_come_out_of_the_bundle_as_they_are_in_the_checkout(pyz: Path, tmp
 
 @pytest.mark.slow
 def test_the_api_tests_pass_against_the_bundle(pyz: Path, tmp_path: Path) -> None:
-    """Their own files are copied, so that ``trackd`` can only come out of the bundle."""
+    """Their own files are copied, so that ``trackd`` can only come out of the bundle. On folders, which is enough: what
+    a bundle could lack is the same for all stores.
+    """
     shutil.copytree(str(ROOT / "tests"), str(tmp_path / "tests"), ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(str(ROOT / "docs"), str(tmp_path / "docs"))
     shutil.copy(str(ROOT / "setup.cfg"), str(tmp_path / "setup.cfg"))
@@ -186,7 +188,7 @@ def test_the_api_tests_pass_against_the_bundle(pyz: Path, tmp_path: Path) -> Non
     env = bare(PYTHONPATH=os.pathsep.join((str(pyz), str(tmp_path))))
     subprocess.run([sys.executable, "-c", proof, str(pyz)], cwd=str(tmp_path), env=env, check=True)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/api"],
+        [sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider", "-k", "not memory and not sql", "tests/api"],
         cwd=str(tmp_path), env=env, capture_output=True, encoding="utf-8", timeout=10 * PATIENCE,
     )
     assert done.returncode == 0, done.stdout[-3000:]
