@@ -13,6 +13,8 @@ const ROUTES = [
   ["/experiments", () => showExperiments],
   ["/experiments/:ids", () => showRuns],
   ["/experiments/:ids/*", () => showRuns],
+  ["/compare", () => import("./views/compare.js").then((module) => module.showCompare)],
+  ["/compare-runs", () => import("./views/compare.js").then((module) => module.showCompare)],
 ];
 
 const main = h("main", { id: "main", tabindex: "-1" });
