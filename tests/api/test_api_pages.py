@@ -1,5 +1,6 @@
 """The files of the user interface: served as written, joined for the first view, from a folder and out of a bundle."""
 
+import gzip
 import re
 from pathlib import Path
 from typing import Dict, List
@@ -142,8 +143,25 @@ def test_elements_are_made_of_text_only_and_one_module_talks_to_the_server() -> 
         assert name == "dom.js" or "createElement(" not in code, name
 
 
-def test_all_files_together_are_small() -> None:
-    assert sum((UI / name).stat().st_size for name in FILES) < 200_000
+def test_all_files_together_are_small_as_they_travel(client: Client) -> None:
+    sent = [client.send("GET", f"/static-files/{name}", headers={"accept-encoding": "gzip"}) for name in FILES]
+    assert sum(len(reply.response.body) for reply in sent) < 200_000
+
+
+@pytest.mark.parametrize(
+    "accepted, packed",
+    [("gzip", True), ("gzip, deflate, br", True), ("br;q=1.0, GZIP;q=0.8", True), ("x-gzip", True), ("", False),
+     ("identity", False), ("gzip;q=0", False), ("gzip; q=0.000, br", False), ("gzipped", False)],
+)  # fmt: skip
+def test_files_are_packed_for_those_that_take_it(client: Client, accepted: str, packed: bool) -> None:
+    plain = client.send("GET", "/static-files/style.css").response
+    reply = client.send("GET", "/static-files/style.css", headers={"accept-encoding": accepted}).response
+    headers = dict(reply.headers)
+    assert ("Vary", "Accept-Encoding") in reply.headers and (headers.get("Content-Encoding") == "gzip") == packed
+    assert (gzip.decompress(reply.body) if packed else reply.body) == plain.body
+    assert (headers["ETag"] == dict(plain.headers)["ETag"]) != packed
+    again = {"accept-encoding": accepted, "if-none-match": headers["ETag"]}
+    assert client.send("GET", "/static-files/style.css", headers=again).status == 304
 
 
 def test_no_file_names_another_host() -> None:

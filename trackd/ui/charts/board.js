@@ -9,7 +9,8 @@ import { colour } from "./paint.js";
 export const MOST_RUNS = 100;
 
 export class Board {
-  constructor(params) {
+  constructor(params, only = (_) => true) {
+    this.only = only;
     stylesheet("charts/charts.css");
     this.params = params;
     this.runs = [];
@@ -137,7 +138,7 @@ export class Board {
   /** Show these runs; called again whenever they changed. */
   setRuns(runs) {
     const ids = (all) => all.map((run) => run.id + run.name).join();
-    const metrics = [...new Set(runs.slice(0, MOST_RUNS).flatMap((run) => [...run.metrics.keys()]))].sort(byName);
+    const metrics = [...new Set(runs.slice(0, MOST_RUNS).flatMap((run) => [...run.metrics.keys()]))].filter(this.only).sort(byName);
     const same = ids(runs) === ids(this.runs) && metrics.join("\0") === this.metrics.join("\0");
     this.runs = runs;
     this.metrics = metrics;
