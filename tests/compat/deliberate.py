@@ -19,6 +19,8 @@ class Deliberate(NamedTuple):
     error_code: Optional[str]
     steps: Sequence[str]
     where: str = ANYTHING
+    #: A folder can do less or more than a database: on that trackd answers as MLflow does.
+    folders_only: bool = False
 
 
 def refused(row: str, *steps: str) -> Deliberate:
@@ -197,7 +199,7 @@ ACCEPTED: Sequence[Deliberate] = (
     taken(
         "Two points of a logged model's metric at one time and step of a run",
         "another value of a model at the same moment", "the value of a model at one moment on a dataset",
-    ),
+    )._replace(folders_only=True),
     taken("Logging an output again", "log the same output again"),
     taken("A run with an empty mlflow.runName tag", "a run with an empty name tag"),
 )
@@ -210,7 +212,7 @@ KEPT_TOGETHER: Sequence[Deliberate] = (
     refused(
         "Two keys of which one is the folder of the other (`a`, `a/b`)",
         "a param key below a key", "a param key above a key", "a metric key below a key", "a tag key below a key",
-    ),
+    )._replace(folders_only=True),
 )
 
 REPLIES: Sequence[Deliberate] = (
@@ -230,7 +232,7 @@ REPLIES: Sequence[Deliberate] = (
     Deliberate("A wrong method", 405, None, ["HEAD on a POST route"], r"\.type"),
     Deliberate(
         "NaN among a logged model's metrics", 200, None, ["a model with NaN"],
-        r"\.body\.model\.data\.metrics\[0\]\.value",
+        r"\.body\.model\.data\.metrics\[0\]\.value", folders_only=True,
     ),
     Deliberate("NaN in get-history-bulk", 200, None, ["bulk of NaN and infinities"], r"\.body\.metrics\[0\]\.value"),
     Deliberate("HEAD", 200, None, ["HEAD on a GET route", "HEAD on health"], r"\.(status|type)"),

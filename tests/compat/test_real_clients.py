@@ -44,10 +44,11 @@ EXPECTED: Dict[str, Dict[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def trackd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
-    """One trackd on an empty folder, for all scenarios of both clients."""
-    peer = peers.start_trackd(tmp_path_factory.mktemp("clients"))
+@pytest.fixture(scope="module", params=["folder", "database"])
+def trackd(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
+    """One trackd on an empty folder, and one on a new database, for all scenarios of both clients."""
+    options = ["--backend-store-uri", "sqlite:///my.db"] if request.param == "database" else []
+    peer = peers.start_trackd(tmp_path_factory.mktemp("clients"), options)
     try:
         yield peer
     finally:

@@ -37,8 +37,15 @@ class Failed(AssertionError):
     """The program ended instead of serving; the text is its output."""
 
 
+def uri_of(root: Path) -> str:
+    """What the program is told of a store: a folder's path, a database's URI."""
+    return f"sqlite:///{root}" if root.suffix == ".db" else str(root)
+
+
 class Program:
-    """``trackd server`` on a folder, from its start until ``stop`` or ``kill``. ``output`` is its log so far.
+    """``trackd server`` on a folder, or a database whose name ends so, from its start until ``stop`` or ``kill``.
+
+    ``output`` is its log so far.
 
     ``place`` is where it is started and where its log lies: beside the folder unless there is no room.
     """
@@ -49,7 +56,7 @@ class Program:
         self.root = root
         place = place or root.parent
         self._log = place / f"{root.name}.{time.monotonic_ns()}.log"
-        command = [sys.executable, "-m", "trackd", "server", "--port", "0", "--backend-store-uri", str(root), *flags]
+        command = [sys.executable, "-m", "trackd", "server", "--port", "0", "--backend-store-uri", uri_of(root), *flags]
         started = time.monotonic()
         with open(self._log, "wb") as log:
             self.process = subprocess.Popen(

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
 
 import pytest
 
-from tests.faults.program import Client, Program, create_run, get_history, get_run, trackd
+from tests.faults.program import Client, Program, create_run, get_history, get_run, trackd, uri_of
 
 WRITERS = 8
 ROUNDS = 20
@@ -147,8 +147,9 @@ def _all_runs(client: Client) -> List[Dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_a_kill_under_load_loses_nothing_acknowledged_and_leaves_no_half_batch(tmp_path: Path) -> None:
-    root = tmp_path / "mlruns"
+@pytest.mark.parametrize("name", ["mlruns", "my.db"])
+def test_a_kill_under_load_loses_nothing_acknowledged_and_leaves_no_half_batch(tmp_path: Path, name: str) -> None:
+    root = tmp_path / name
     ledgers: List[Ledger] = []
     sample: List[Ledger] = []
     created: Set[str] = set()
@@ -173,7 +174,7 @@ def test_a_kill_under_load_loses_nothing_acknowledged_and_leaves_no_half_batch(t
             # Creations that were not answered may be there, but then whole.
             assert len(runs) - len(created) <= WRITERS * (number + 1)
             assert all(run["info"]["run_name"] == "a run" and run["data"]["tags"] for run in runs)
-            checked = trackd("check", str(root))
+            checked = trackd("check", uri_of(root))
             assert checked.returncode == 0 and "ok" in checked.stdout, checked.stdout
             ledgers = []
     assert writes > 20 * ROUNDS, "too little load to say anything"

@@ -210,9 +210,10 @@ def _statement(
     names = [f"c{number}" for number in range(len(columns))]
     ordering = ", ".join(map(_term, names, columns))
     sort_key = ", ".join(f"{column.expression} AS {name}" for name, column in zip(names, columns))
-    # The id is one of the sort columns already: twice in a row of the sorter, it would double the sorter's time.
-    id_name = next(name for name, column in zip(names, columns) if column.expression == f"r.{source.id}")
-    select = f"SELECT {sort_key} FROM {source.table} r{where.joins()} WHERE {condition}"
+    # The id is nearly always one of the sort columns: twice in a row of the sorter, it would double the sorter's time.
+    ids = [name for name, column in zip(names, columns) if column.expression == f"r.{source.id}"]
+    id_name, selected = (ids[0], sort_key) if ids else ("id", f"r.{source.id} AS id, {sort_key}")
+    select = f"SELECT {selected} FROM {source.table} r{where.joins()} WHERE {condition}"
     parameters = where.join_keys() + parameters
     if cursor.after is None:
         inner, parameters = f"{select} ORDER BY {ordering} LIMIT ? OFFSET ?", parameters + [limit + 1, cursor.offset]
