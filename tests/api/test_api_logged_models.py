@@ -335,3 +335,28 @@ def test_allow_deleted_is_true_or_false(client: Client) -> None:
     model: Optional[str] = create(client)
     refused(client.get(f"logged-models/{model}", {"allow_deleted": "yes"}))
     assert client.get(f"logged-models/{model}", {"allow_deleted": "FALSE"}).status == 200
+
+
+def test_artifacts_of_a_model_are_listed_and_fetched(client: Client) -> None:
+    model = create(client)
+    location = get(client, model)["info"]["artifact_uri"]
+    listing, files = f"logged-models/{model}/artifacts/directories", f"/ajax-api/2.0/mlflow/logged-models/{model}"
+    assert client.get(listing).json == {"root_uri": location}
+    place = "/api/2.0/mlflow-artifacts/artifacts/" + location.split(":", 1)[1].lstrip("/")
+    for name, content in (("MLmodel", b"flavors"), ("data/ü.bin", b"\0\1")):
+        length = {"content-length": str(len(content))}
+        assert client.send("PUT", f"{place}/{name}", content, headers=length).status == 200
+    assert client.get(listing).json["files"] == [
+        {"path": "MLmodel", "is_dir": False, "file_size": 7}, {"path": "data", "is_dir": True},
+    ]  # fmt: skip
+    inner = client.get(listing, {"artifact_directory_path": "data"}).json["files"]
+    assert inner == [{"path": "data/ü.bin", "is_dir": False, "file_size": 2}]
+    fetched = client.get(files + "/artifacts/files", {"artifact_file_path": "data/ü.bin"})
+    assert fetched.status == 200 and fetched.response.headers
+    refused(client.get(files + "/artifacts/files"), 400, "BAD_REQUEST")
+    for path, status in (("data", 400), ("../../x", 400), ("/etc/passwd", 400), ("nope", 404)):
+        assert client.get(files + "/artifacts/files", {"artifact_file_path": path}).status == status
+    refused(client.get(listing, {"artifact_directory_path": "../x"}))
+    ask(client, "DELETE", f"/{model}")
+    refused(client.get(listing), 404, "RESOURCE_DOES_NOT_EXIST")
+    refused(client.get(files + "/artifacts/files", {"artifact_file_path": "MLmodel"}), 404, "RESOURCE_DOES_NOT_EXIST")

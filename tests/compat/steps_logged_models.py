@@ -1,4 +1,4 @@
-"""Steps of the area logged-models: their life, what is logged to them, searches, bad input. Artifacts are elsewhere."""
+"""Steps of the area logged-models: their life, what is logged to them, artifacts, searches, bad input."""
 
 from typing import Any, Dict, List, Optional
 
@@ -165,6 +165,50 @@ DELETION: List[Step] = [
 ]
 
 
+def upload(name: str, path: str, content: bytes) -> Step:
+    """A file sent to where the artifacts of a model lie."""
+    place = "/api/2.0/mlflow-artifacts/artifacts/$nursery/models/$one/artifacts/"
+    return Step(name, "PUT", place + path, raw=content)
+
+
+def listing(name: str, model: str = "$one", **query: str) -> Step:
+    """A folder of a model's artifacts."""
+    return get(name, f"logged-models/{model}/artifacts/directories", query)
+
+
+def fetch(name: str, model: str = "$one", **query: str) -> Step:
+    """A file of a model's artifacts."""
+    return get(name, AJAX + f"logged-models/{model}/artifacts/files", query)
+
+
+ARTIFACTS: List[Step] = [
+    listing("artifacts of a model before there are any"),
+    upload("a file of a model", "MLmodel", b"flavors: {}\n"),
+    upload("a file of a model in a folder", "data/deep/weights.bin", b"\0\1\2"),
+    upload("an empty file of a model", "data/empty.txt", b""),
+    upload("a file of a model with an odd name", "data/\u00fc b.json", b"{}"),
+    listing("artifacts of a model"),
+    listing("artifacts of a model in a folder", artifact_directory_path="data"),
+    listing("artifacts of a model below a file", artifact_directory_path="MLmodel"),
+    listing("artifacts of a model in a folder that is not there", artifact_directory_path="nope"),
+    listing("artifacts of a model above its place", artifact_directory_path="../x"),
+    listing("artifacts of a model by a token", page_token="xx"),
+    listing("artifacts of a model that is not there", "m-nope"),
+    listing("artifacts of a deleted model", "$doomed"),
+    get("artifacts of a model for the browser", AJAX + "logged-models/$one/artifacts/directories"),
+    fetch("fetch a file of a model", artifact_file_path="MLmodel"),
+    fetch("fetch a file of a model with an odd name", artifact_file_path="data/\u00fc b.json"),
+    fetch("fetch a file of a model that is not there", artifact_file_path="nope"),
+    fetch("fetch a folder of a model", artifact_file_path="data"),
+    fetch("fetch from above a model's place", artifact_file_path="../../x"),
+    fetch("fetch an absolute path of a model", artifact_file_path="/etc/passwd"),
+    fetch("fetch nothing of a model"),
+    fetch("fetch an empty path of a model", artifact_file_path=""),
+    fetch("fetch a file of a model that is not there at all", "m-nope", artifact_file_path="MLmodel"),
+    fetch("fetch a file of a deleted model", "$doomed", artifact_file_path="MLmodel"),
+]
+
+
 def zoo() -> List[Step]:
     """Six models in two experiments, in turn, of which some have points on datasets."""
     steps = [
@@ -284,6 +328,7 @@ STEPS: List[Step] = [
     *LIFE,
     *LOG,
     *DELETION,
+    *ARTIFACTS,
     *zoo(),
     *[search(f"models where {text}", filter=text) for text in FILTERS],
     *[search(f"models ordered by {order}", order_by=order) for order in ORDERS],

@@ -7,9 +7,10 @@ experiment does not delete its models.
 from typing import Any, Dict, List, Optional, Sequence
 
 from trackd import fields, wire
-from trackd.api import locations, names, rules
+from trackd.api import downloads, locations, names, rules
 from trackd.api.context import Context
 from trackd.api.runs import new_run_id
+from trackd.artifacts.paths import ROOT
 from trackd.entities import ACTIVE, DELETED, MODEL_STATUS, LoggedModel, LoggedModelInfo, Param
 from trackd.errors import AttributeNotFound, BadRequest, InvalidParameterValue, ResourceDoesNotExist
 from trackd.fields.kinds import is_id, shown
@@ -17,6 +18,7 @@ from trackd.search import paging, schemas
 from trackd.search.clause import ATTRIBUTE, METRIC, And, Clause, Comparison, Not, Or, Order
 from trackd.search.grammar import parse_filter
 from trackd.store.base import Reads
+from trackd.web.message import Response
 from trackd.web.router import route
 
 _STATUS_NUMBER = {name: number for number, name in MODEL_STATUS.items()}
@@ -150,6 +152,28 @@ def log_params(
         if new:
             tx.add_logged_model_params(model_id, new)
     return {}
+
+
+@route("GET", "/api/2.0/mlflow/logged-models/{model_id}/artifacts/directories")
+def list_artifacts(
+    ctx: Context,
+    model_id: fields.LoggedModelId,
+    artifact_directory_path: fields.ArtifactPath = ROOT,
+    page_token: fields.PageToken = None,
+) -> Dict[str, Any]:
+    """List a folder of a logged model's artifacts, one level; a page token means nothing, as in MLflow."""
+    location = _find(ctx.store, model_id, False).info.artifact_location
+    return {"root_uri": location, "files": downloads.files(ctx, location, artifact_directory_path)}
+
+
+@route("GET", "/ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files")
+def get_artifact(
+    ctx: Context, model_id: fields.LoggedModelId, artifact_file_path: fields.ArtifactPath = ROOT
+) -> Response:
+    """Download a file of a logged model."""
+    if artifact_file_path == ROOT:
+        raise BadRequest("artifact_file_path is missing or empty; the request must have it.")
+    return downloads.send(ctx, _find(ctx.store, model_id, False).info.artifact_location, artifact_file_path)
 
 
 def _find(store: Reads, model_id: str, allow_deleted: bool) -> LoggedModel:
