@@ -74,8 +74,16 @@ MLFLOW_2_9 = _skinny("2.9.2", "sqlalchemy<2.1", "alembic<2")
 MLFLOW_2_22 = _skinny("2.22.5", "sqlalchemy<2.1", "alembic<2")
 MLFLOW_3_1 = _skinny("3.1.4", "sqlalchemy<2.1", "alembic<2")
 
+#: MLflow 2.22 with models of scikit-learn on a database: what ``mlflow==2.22.*`` brings is too new for its own tables.
+MLFLOW_2_MODELS = Environment(
+    "mlflow-models-2.22",
+    ("mlflow-skinny==2.22.5", "setuptools<81", "sqlalchemy<2.1", "alembic<2", "scikit-learn", "pandas<3"),
+    "import mlflow.sklearn, mlflow.pyfunc, mlflow.store.tracking.sqlalchemy_store, sklearn, pandas",
+    ((3, 11), (3, 10)),
+)
+
 #: All that the compat tests need.
-FOR_COMPAT = (MLFLOW_3, MLFLOW_2, MLFLOW_2_0, MLFLOW_2_9, MLFLOW_2_22, MLFLOW_3_1)
+FOR_COMPAT = (MLFLOW_3, MLFLOW_2, MLFLOW_2_0, MLFLOW_2_9, MLFLOW_2_22, MLFLOW_3_1, MLFLOW_2_MODELS)
 
 #: For the benchmark only: the server ``fml``. (Its Python module does not import beside the MLflow that comes with it.)
 FASTTRACKML = Environment(

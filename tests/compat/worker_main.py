@@ -17,7 +17,7 @@ def tasks(module: str) -> Dict[str, Callable[..., Any]]:
         from importlib import import_module
 
         return dict(import_module(module).TASKS)
-    from tests.compat import client_session, folder_writer, live_writer, store_dump
+    from tests.compat import client_session, folder_writer, live_writer, model_session, model_writer, store_dump
 
     return {
         **{"client " + name: task for name, task in client_session.SCENARIOS.items()},
@@ -26,6 +26,10 @@ def tasks(module: str) -> Dict[str, Callable[..., Any]]:
         "write by http": folder_writer.write_by_http,
         "write with MLflow 3": folder_writer.what_mlflow_3_adds,
         "dump": store_dump.dump,
+        **{"model " + name: task for name, task in model_writer.TASKS.items()},
+        **{"models " + name: task for name, task in model_session.SCENARIOS.items()},
+        "models all of": model_session.all_of,
+        "models read back": model_session.read_back,
         **{"live " + name: task for name, task in live_writer.TASKS.items()},
     }
 
