@@ -15,6 +15,7 @@ from trackd.api import (
     metrics,
     model_versions,
     pages,
+    previews,
     registered_models,
     runs,
 )
@@ -35,6 +36,7 @@ MODULES = (
     archives,
     health,
     pages,
+    previews,
 )
 
 

@@ -12,6 +12,7 @@ const ROUTES = [
   ["/", () => showExperiments],
   ["/experiments", () => showExperiments],
   ["/experiments/:ids", () => showRuns],
+  ["/experiments/:id/runs/:run/*", () => import("./views/run.js").then((module) => module.showRun)],
   ["/experiments/:ids/*", () => showRuns],
   ["/compare", () => import("./views/compare.js").then((module) => module.showCompare)],
   ["/compare-runs", () => import("./views/compare.js").then((module) => module.showCompare)],

@@ -1,11 +1,11 @@
 /** Nodes out of text. Nothing else in the pages makes elements, and nothing makes them out of markup. */
 
-/** @typedef {Node | string | number | null | undefined | false} Child */
+/** @typedef {Node | string | number | null | undefined | false | Child[]} Child */
 
 /**
  * An element. Attributes whose names begin with "on" are listeners; true and false set and leave out; `style` is an object.
  * @template {keyof HTMLElementTagNameMap} T
- * @param {T} tag @param {Record<string, any>} attributes @param {(Child | Child[])[]} children
+ * @param {T} tag @param {Record<string, any>} attributes @param {Child[]} children
  * @returns {HTMLElementTagNameMap[T]}
  */
 export function h(tag, attributes = {}, ...children) {
@@ -21,12 +21,15 @@ export function h(tag, attributes = {}, ...children) {
 }
 
 /** Append children; what is null or false is left out. */
-export function put(/** @type {Element} */ element, /** @type {(Child | Child[])[]} */ ...children) {
-  for (const child of children.flat()) if (child !== null && child !== undefined && child !== false) element.append(child instanceof Node ? child : String(child));
+export function put(/** @type {Element} */ element, /** @type {Child[]} */ ...children) {
+  for (const child of children) {
+    if (Array.isArray(child)) put(element, ...child);
+    else if (child !== null && child !== undefined && child !== false) element.append(child instanceof Node ? child : String(child));
+  }
 }
 
 /** Children in place of those that are there. */
-export function fill(/** @type {Element} */ element, /** @type {(Child | Child[])[]} */ ...children) {
+export function fill(/** @type {Element} */ element, /** @type {Child[]} */ ...children) {
   element.replaceChildren();
   put(element, ...children);
   return element;

@@ -98,3 +98,6 @@ export function start(routes, mount) {
   show();
   return show;
 }
+
+/** A module that not every view needs, by its path from here. @returns {Promise<any>} */
+export function load(/** @type {string} */ path) { return import(`./${path}`); }

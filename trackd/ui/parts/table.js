@@ -32,7 +32,7 @@ import { fill, h, put } from "../dom.js";
  * @property {(first: number, last: number) => void} [seen] these rows are on the screen now
  */
 
-const HEIGHT = 34, AROUND = 8, LEAST = 48, MOST = 1600, BOX = 34;
+const ROW_HEIGHT = 34, ROWS_AROUND = 8, LEAST_WIDTH = 48, MOST_WIDTH = 1600, BOX_WIDTH = 34;
 
 /** @template Row */
 export class Table {
@@ -69,8 +69,8 @@ export class Table {
     this.columns = [...columns.filter((each) => each.fixed), ...columns.filter((each) => !each.fixed)];
     const { select } = this.options;
     this.cols.replaceChildren();
-    let left = select ? BOX : 0;
-    if (select) this.cols.append(h("col", { style: { width: `${BOX}px` } }));
+    let left = select ? BOX_WIDTH : 0;
+    if (select) this.cols.append(h("col", { style: { width: `${BOX_WIDTH}px` } }));
     for (const column of this.columns) this.cols.append(h("col", { style: { width: `${column.width}px` } }));
     this.cols.append(h("col"));
     this.table.style.minWidth = `${left + this.columns.reduce((sum, each) => sum + each.width, 0)}px`;
@@ -100,7 +100,7 @@ export class Table {
       if (!event.altKey || !["ArrowLeft", "ArrowRight"].includes(event.key)) return;
       event.preventDefault();
       const by = event.key === "ArrowRight" ? 1 : -1;
-      if (!event.shiftKey) resize?.(column.id, Math.max(LEAST, column.width + 20 * by));
+      if (!event.shiftKey) resize?.(column.id, Math.max(LEAST_WIDTH, column.width + 20 * by));
       else if (arrange && !column.fixed) this.move(column, n + by);
       const heads = this.head.querySelectorAll("th:not(.box) > button, th:not(.box) > .head");
       /** @type {HTMLElement | undefined} */ (heads[this.columns.findIndex((each) => each.id === column.id)])?.focus();
@@ -125,7 +125,7 @@ export class Table {
     let width = first;
     grip.setPointerCapture(event.pointerId);
     grip.onpointermove = (move) => {
-      width = Math.min(MOST, Math.max(LEAST, first + move.clientX - from));
+      width = Math.min(MOST_WIDTH, Math.max(LEAST_WIDTH, first + move.clientX - from));
       col.style.width = `${width}px`;
     };
     grip.onpointerup = grip.onpointercancel = () => {
@@ -189,9 +189,9 @@ export class Table {
 
   /** Rows that are on the screen, as far as the table is scrolled now. */
   range() {
-    const head = this.head.offsetHeight || HEIGHT;
-    const first = Math.max(0, Math.floor(this.el.scrollTop / HEIGHT) - AROUND);
-    const last = Math.min(this.rows.length, Math.ceil((this.el.scrollTop + this.el.clientHeight - head) / HEIGHT) + AROUND);
+    const head = this.head.offsetHeight || ROW_HEIGHT;
+    const first = Math.max(0, Math.floor(this.el.scrollTop / ROW_HEIGHT) - ROWS_AROUND);
+    const last = Math.min(this.rows.length, Math.ceil((this.el.scrollTop + this.el.clientHeight - head) / ROW_HEIGHT) + ROWS_AROUND);
     return { first, last: Math.max(first, last) };
   }
 
@@ -229,13 +229,13 @@ export class Table {
   /** @param {HTMLTableSectionElement} part @param {number} rows */
   space(part, rows) {
     part.hidden = !rows;
-    /** @type {HTMLElement} */ (part.firstChild).style.height = `${rows * HEIGHT}px`;
+    /** @type {HTMLElement} */ (part.firstChild).style.height = `${rows * ROW_HEIGHT}px`;
   }
 
   /** @param {Row} row @param {number} n */
   make(row, n) {
     const { select, name, look, depth, expanded } = this.options;
-    let left = select ? BOX : 0;
+    let left = select ? BOX_WIDTH : 0;
     const cells = this.columns.map((column, place) => {
       const td = h("td", { class: [column.fixed ? "fixed" : "", column.align || ""].join(" ").trim() || null });
       if (column.fixed) {
@@ -280,10 +280,10 @@ export class Table {
   activate(/** @type {number} */ n, focus = true) {
     if (!this.rows.length) return;
     this.active = Math.min(Math.max(n, 0), this.rows.length - 1);
-    const head = this.head.offsetHeight, top = this.active * HEIGHT;
+    const head = this.head.offsetHeight, top = this.active * ROW_HEIGHT;
     if (focus) {
       if (top < this.el.scrollTop) this.el.scrollTop = top;
-      else if (top + HEIGHT > this.el.scrollTop + this.el.clientHeight - head) this.el.scrollTop = top + HEIGHT - this.el.clientHeight + head;
+      else if (top + ROW_HEIGHT > this.el.scrollTop + this.el.clientHeight - head) this.el.scrollTop = top + ROW_HEIGHT - this.el.clientHeight + head;
     }
     this.draw();
     if (focus) this.made.get(this.options.key(this.rows[this.active]))?.tr.focus({ preventScroll: true });
@@ -293,7 +293,7 @@ export class Table {
     const at = this.indexOf(/** @type {Element} */ (event.target)), row = this.rows[at];
     const onRow = /** @type {Element} */ (event.target).tagName === "TR";
     if (!row || event.ctrlKey || event.metaKey || event.altKey) return;
-    const page = Math.max(1, Math.floor(this.el.clientHeight / HEIGHT) - 2);
+    const page = Math.max(1, Math.floor(this.el.clientHeight / ROW_HEIGHT) - 2);
     /** @type {Record<string, number>} */ const ways = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: this.rows.length - 1, PageDown: at + page, PageUp: at - page };
     const { href, select, expanded, expand } = this.options;
     const open = expanded?.(row) ?? null;

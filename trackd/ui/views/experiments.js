@@ -4,12 +4,11 @@ import { get, onChange, post, trackingUri } from "../api.js";
 import { debounce, fill, h, icon } from "../dom.js";
 import { count, counted, oneLine, when } from "../format.js";
 import { asked, confirmed, dialog, example, menu, say } from "../parts/dialog.js";
+import { NOTE_TAG } from "../parts/note.js";
 import { Table } from "../parts/table.js";
 import { go, link } from "../router.js";
 
 /** @typedef {{experiment_id: string, name: string, lifecycle_stage: string, creation_time?: number, last_update_time?: number, tags?: {key: string, value: string}[], runs: {active: number, deleted: number, running: number, last_start_time: number | null}}} Experiment */
-
-const NOTE = "mlflow.note.content";
 
 /** @type {import("../router.js").Show} */
 export async function showExperiments({ el, state, signal, title }) {
@@ -30,7 +29,7 @@ export async function showExperiments({ el, state, signal, title }) {
     sort: (id) => sort(id), select: () => showChosen(), look: (row) => row.lifecycle_stage === "deleted" ? "deleted" : "",
   });
   signal.addEventListener("abort", () => table.destroy());
-  table.order = orderOf(state.get("sort"));
+  table.order = orderFrom(state.get("sort"));
   setColumns();
 
   function setColumns() {
@@ -55,7 +54,7 @@ export async function showExperiments({ el, state, signal, title }) {
     if (table.order) {
       const { id, descending } = table.order;
       const value = VALUES[id];
-      found.sort((a, b) => compare(value(a), value(b)) * (descending ? -1 : 1));
+      found.sort((a, b) => byValue(value(a), value(b)) * (descending ? -1 : 1));
     }
     fill(headline, found.length < all.length ? `${count(found.length)} of ${count(all.length)}` : counted(all.length, "experiment"));
     if (stage === "ACTIVE_ONLY" && !words.length && all.every((row) => !row.runs.active && !row.runs.deleted) && all.length < 2) fill(body, welcome(), found.length > 0 && table.el);
@@ -135,11 +134,11 @@ export async function showExperiments({ el, state, signal, title }) {
 /** @type {Record<string, (row: Experiment) => string | number>} */
 const VALUES = { name: (row) => row.name.toLowerCase(), runs: (row) => row.runs.active, running: (row) => row.runs.running, last: (row) => row.runs.last_start_time || 0, created: (row) => row.creation_time || 0 };
 
-function compare(/** @type {string | number} */ a, /** @type {string | number} */ b) {
+function byValue(/** @type {string | number} */ a, /** @type {string | number} */ b) {
   return typeof a === "string" ? a.localeCompare(String(b), undefined, { numeric: true }) : a - Number(b);
 }
 
-function orderOf(/** @type {string | null} */ text) {
+function orderFrom(/** @type {string | null} */ text) {
   const id = (text || "").replace(/^-/, "");
   return id in VALUES ? { id, descending: text !== id } : null;
 }
@@ -149,7 +148,7 @@ function tagsOf(/** @type {Experiment} */ row) {
 }
 
 function noteOf(/** @type {Experiment} */ row) {
-  return (row.tags || []).find((tag) => tag.key === NOTE)?.value || "";
+  return (row.tags || []).find((tag) => tag.key === NOTE_TAG)?.value || "";
 }
 
 function welcome() {
