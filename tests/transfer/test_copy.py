@@ -68,7 +68,9 @@ def fill(store: Store, with_models: bool = True) -> None:
     if with_models:
         with store.transaction() as tx:
             tx.add_logged_model(model, [Param("depth", "3")], [Tag("t", "ü")])
-            tx.add_logged_model(model._replace(model_id="m-2", lifecycle_stage=DELETED, status=3), [], [])
+            location = model.artifact_location.replace("m-1", "m-2")
+            deleted = model._replace(model_id="m-2", artifact_location=location, lifecycle_stage=DELETED, status=3)
+            tx.add_logged_model(deleted, [], [])
             for run_id in (RUNS[0], RUNS[2]):
                 point = Metric("loss", 1.0, NOW + 1, 1, "m-1", "d", "1", run_id)
                 tx.add_model_points(run_id, [point, point._replace(step=2, dataset_name=None, dataset_digest=None)])
@@ -389,3 +391,72 @@ def test_a_folder_that_is_served_is_copied_from_and_not_to(tmp_path: Path) -> No
         assert run("copy", "mlruns", "to", cwd=tmp_path).returncode == 0
         refused = run("copy", "to", "mlruns", cwd=tmp_path)
         assert refused.returncode == 1 and "already served" in refused.stderr
+
+
+def artifacts(folder: Path) -> Dict[str, bytes]:
+    """Every file below a folder."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith(".")
+    }
+
+
+def test_artifacts_are_copied_on_request_and_once(
+    source: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: "pytest.CaptureFixture[str]"
+) -> None:
+    source.close()
+    monkeypatch.chdir(tmp_path)
+    files = {
+        f"0/{RUNS[0]}/artifacts/a b/ü.txt": b"1", f"0/{RUNS[0]}/artifacts/big": os.urandom(700_000),
+        f"0/{RUNS[1]}/artifacts/empty": b"", "0/models/m-1/artifacts/MLmodel": b"m",
+    }
+    for name, data in files.items():
+        path = tmp_path / "there" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    words = ["copy", "from", "to", "--artifacts", "--from-artifacts", "there", "--to-artifacts", "here"]
+    assert main(words) == 0, capsys.readouterr().err
+    assert artifacts(tmp_path / "here") == files
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["artifacts", "4", "4", "0"] in lines and ["bytes", "700,002", "700,002", "0"] in lines
+    os.truncate(tmp_path / "here" / "0" / RUNS[0] / "artifacts" / "big", 5)
+    assert main(words) == 0
+    assert ["artifacts", "4", "1", "3"] in [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert artifacts(tmp_path / "here") == files
+
+
+def test_artifacts_go_through_servers_to_where_the_copies_of_their_runs_look(
+    source: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: "pytest.CaptureFixture[str]"
+) -> None:
+    source.close()
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "there" / "0" / RUNS[0] / "artifacts" / "a b" / "ü+.txt"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"x" * 300_000)
+    (tmp_path / "served").mkdir()
+    with Running(tmp_path / "served") as server:
+        uri = f"http://127.0.0.1:{server.port}"
+        main(["copy", "from", uri, "--artifacts", "--from-artifacts", "there"])
+        out = capsys.readouterr().out
+        assert ["artifacts", "1", "1", "0"] in [line.split() for line in out.splitlines()]
+        assert main(["copy", uri, "back", "--artifacts", "--to-artifacts", "again"]) == 0
+        out = capsys.readouterr().out
+        assert ["bytes", "300,000", "300,000", "0"] in [line.split() for line in out.splitlines()]
+    (kept,) = artifacts(tmp_path / "served" / "mlartifacts").items()
+    assert kept[1] == path.read_bytes() and artifacts(tmp_path / "again") == dict([kept])
+
+
+def test_a_copy_into_a_database_and_back_is_the_same(source: Store, tmp_path: Path) -> None:
+    database = open_store(f"sqlite:///{tmp_path / 'my.db'}", sync="off")
+    first = copied(source, database)
+    assert sum(copied(source, database).written.values()) == 0 and first.written["runs"] == 3
+    back = open_store(str(tmp_path / "back"), sync="off")
+    counts = copied(database, back)
+    assert [one[:2] for one in everything(back)] == [one[:2] for one in everything(source)]
+    for one, original in zip(everything(back), everything(source)):
+        assert sorted(one[2]) == sorted((key, text.replace("-0.0", "0.0"), *rest) for key, text, *rest in original[2])
+    assert registry(back) == registry(source)
+    assert experiments(back) == experiments(source) and models(back) == models(source)
+    assert counts.refused == [] and database.check() == []
+    database.close()
+    back.close()

@@ -65,7 +65,7 @@ class Places(Locations):
                     f"The artifacts are at {location}, a server for artifacts, and this one runs with "
                     "--no-serve-artifacts; ask the one that serves them."
                 )
-            return self.proxied, _proxied_path(location)
+            return self.proxied, proxied_path(location)
         folder = local_path(location)
         if folder is not None:
             return open_artifacts(self._folder(location, folder)), ROOT
@@ -111,7 +111,7 @@ def _beside(backend: str) -> List[str]:
     return ["./mlruns", os.path.join(os.path.dirname(file), "mlruns")]
 
 
-def _proxied_path(location: str) -> ArtifactPath:
+def proxied_path(location: str) -> ArtifactPath:
     """``0/abc/artifacts`` for all of ``mlflow-artifacts:/0/abc/artifacts``, with host or port, and the URL forms."""
     path = urlsplit(location).path
     return artifact_path(_ANCHOR.sub("", path).lstrip("/"))

@@ -4,10 +4,12 @@ import os
 import sys
 import time
 from contextlib import contextmanager
-from typing import Iterator, Sequence
+from typing import Iterator, Mapping, Sequence
 
 from trackd.arguments import Flag, UsageError, flags, flags_help
-from trackd.config import Config, local_path, store_uri
+from trackd.artifacts import Places
+from trackd.config import Config, artifact_folder, local_path, store_uri
+from trackd.config import words as words_of
 from trackd.errors import TrackdError
 from trackd.serving import CannotStart, opened
 from trackd.transfer.copy import copy
@@ -17,6 +19,10 @@ from trackd.transfer.sides import Target
 from trackd.transfer.stores import StoreSide
 
 FLAGS = (
+    Flag("--artifacts", "", "Copy artifacts, too."),
+    Flag("--from-artifacts", "URI", "Where the artifacts are that a server of FROM serves. Default: ./mlartifacts."),
+    Flag("--to-artifacts", "URI", "Where those are that a server of TO will serve. Default: ./mlartifacts."),
+    Flag("--artifact-roots", "URI,URI", "Other places from which artifacts of FROM may be read."),
     Flag("--help", "", "Print this."),
 )
 
@@ -40,9 +46,9 @@ def run(words: Sequence[str]) -> int:
         raise UsageError(f"FROM and TO are the same place, {places[0]}")
     counts = Counts()
     try:
-        with _side(places[0], True) as source, _side(places[1], False) as target:
+        with _side(places[0], given, True) as source, _side(places[1], given, False) as target:
             try:
-                copy(source, target, counts, _Progress().show)
+                copy(source, target, counts, _Progress().show, "--artifacts" in given)
             finally:
                 _end(counts)
     except CannotStart as error:
@@ -53,7 +59,7 @@ def run(words: Sequence[str]) -> int:
 
 
 @contextmanager
-def _side(uri: str, is_source: bool) -> Iterator[Target]:
+def _side(uri: str, given: Mapping[str, str], is_source: bool) -> Iterator[Target]:
     """One side, closed at the end. A source is only read: a server may be serving it meanwhile."""
     if uri.startswith(("http://", "https://")):
         server = ServerSide(uri)
@@ -63,12 +69,20 @@ def _side(uri: str, is_source: bool) -> Iterator[Target]:
         finally:
             server.close()
         return
+    flag = "--from-artifacts" if is_source else "--to-artifacts"
     try:
-        config = Config(backend_store_uri=store_uri(uri), read_only=is_source)
+        config = Config(
+            backend_store_uri=store_uri(uri),
+            read_only=is_source,
+            artifacts_destination=artifact_folder(given.get(flag, "./mlartifacts")),
+            artifact_roots=words_of(given.get("--artifact-roots", "")) if is_source else None,
+        )
     except ValueError as error:
         raise UsageError(f"{uri!r} {error}") from None
     with opened(config, lambda done, total: None, lambda line: print(f"trackd: {line}", file=sys.stderr)) as store:
-        yield StoreSide(uri, store)
+        artifacts = "--artifacts" in given
+        root = config.default_artifact_root if artifacts and not is_source else None
+        yield StoreSide(uri, store, root, Places(config) if artifacts else None)
 
 
 def _place(uri: str) -> str:

@@ -6,6 +6,7 @@ from typing import Callable, Dict, Iterator, List, Optional, Tuple
 from trackd.entities import Experiment, Run
 from trackd.errors import TrackdError
 from trackd.transfer.counts import Counts
+from trackd.transfer.files import copy_files
 from trackd.transfer.models import copy_links, copy_model
 from trackd.transfer.registry import copy_registered_model
 from trackd.transfer.runs import copy_run
@@ -14,15 +15,24 @@ from trackd.transfer.sides import CannotCopy, Source, Target
 Progress = Callable[[str], None]
 
 
-def copy(source: Source, target: Target, counts: Counts, progress: Progress = lambda line: None) -> None:
+def copy(
+    source: Source,
+    target: Target,
+    counts: Counts,
+    progress: Progress = lambda line: None,
+    artifacts: bool = False,
+) -> None:
     """Copy all of it into ``target``; ``counts`` grows meanwhile. Raises ``CannotCopy`` where it cannot go on."""
-    Copying(source, target, counts, progress).everything()
+    Copying(source, target, counts, progress, artifacts).everything()
 
 
 class Copying:
     """One copy under way."""
 
-    def __init__(self, source: Source, target: Target, counts: Counts, progress: Progress) -> None:
+    def __init__(
+        self, source: Source, target: Target, counts: Counts, progress: Progress, artifacts: bool
+    ) -> None:
+        self._artifacts = artifacts
         self._source = source
         self._target = target
         self._counts = counts
@@ -73,6 +83,7 @@ class Copying:
             self._runs[run.info.run_id] = there.info.run_id
         if there.info.artifact_uri != run.info.artifact_uri:
             self._places[run.info.run_id] = (run.info.artifact_uri, there.info.artifact_uri)
+        self._files(run.info.artifact_uri, there.info.artifact_uri)
         if whole.model_inputs or whole.model_outputs:
             # What both say of themselves is all that is needed, and there may be many.
             self._linked.append((_links(whole), _links(there)))
@@ -83,7 +94,12 @@ class Copying:
                 there = copy_model(self._target, experiment_id, model, self._run_here, self._counts)
                 if there.info.artifact_location != model.info.artifact_location:
                     self._places[model.info.model_id] = (model.info.artifact_location, there.info.artifact_location)
+                self._files(model.info.artifact_location, there.info.artifact_location)
             self._progress(f"experiment {experiment.experiment_id} ({experiment.name}): {number} logged models")
+
+    def _files(self, before: str, after: str) -> None:
+        if self._artifacts and before:
+            copy_files(self._source, self._target, before, after, self._counts)
 
     def _run_or_none(self, run_id: Optional[str]) -> Optional[str]:
         return self._run_here(run_id) if run_id else None

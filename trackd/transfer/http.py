@@ -29,7 +29,7 @@ class Http:
         self._https = parts.scheme == "https"
         self._host, self._port = parts.hostname, parts.port
         self.shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
-        self._prefix = parts.path.rstrip("/")
+        self.prefix = parts.path.rstrip("/")
         self._headers = _authorization(unquote(parts.username or ""), unquote(parts.password or ""))
         self._connection: Optional[http.client.HTTPConnection] = None
 
@@ -97,7 +97,7 @@ class Http:
         if body is not None:
             headers["Content-Type"] = "application/json"
         connection = self.connect()
-        connection.request(method, self._prefix + target, body, headers)
+        connection.request(method, self.prefix + target, body, headers)
         answer = connection.getresponse()
         data = answer.read()
         if answer.will_close:
@@ -107,13 +107,25 @@ class Http:
     def connect(self) -> http.client.HTTPConnection:
         """The connection, made if need be."""
         if self._connection is None:
-            if self._https:
-                self._connection = http.client.HTTPSConnection(
-                    self._host, self._port, timeout=TIMEOUT, context=_tls()
-                )
-            else:
-                self._connection = http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT)
+            self._connection = self.new_connection()
         return self._connection
+
+    def new_connection(self) -> http.client.HTTPConnection:
+        """A connection for one transfer, which the caller closes."""
+        if self._https:
+            return http.client.HTTPSConnection(self._host, self._port, timeout=TIMEOUT, context=_tls())
+        return http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT)
+
+    def headers(self) -> Dict[str, str]:
+        """What says who we are."""
+        return dict(self._headers)
+
+    def get_from(self, path: str, query: Dict[str, str]) -> Dict[str, Any]:
+        """The JSON of a GET of any path below the server's own."""
+        status, data = self._repeated("GET", f"{path}?{urlencode(query)}", None, False)
+        if status != 200:
+            raise self.error("GET", path, status, data)
+        return _object(data)
 
     def close(self) -> None:
         """Let go of the connection; the next request makes a new one."""

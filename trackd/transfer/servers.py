@@ -8,6 +8,10 @@ import math
 from contextlib import contextmanager
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
+from trackd.artifacts import PROXIED, open_artifacts, proxied_path
+from trackd.artifacts.base import ArtifactStore
+from trackd.artifacts.paths import ROOT, ArtifactPath
+from trackd.config import scheme_of
 from trackd.entities import (
     ACTIVE,
     DELETED,
@@ -26,6 +30,7 @@ from trackd.entities import (
     Tag,
 )
 from trackd.transfer.http import Http
+from trackd.transfer.server_files import ServerArtifacts
 from trackd.transfer.server_registry import ServerRegistry
 from trackd.transfer.sides import COPIED_FROM, Additions, Refused
 
@@ -114,6 +119,12 @@ class ServerSide(ServerRegistry):
         if not self.http.has("logged-models/search", asked):
             return iter(())
         return map(_model, self._pages("logged-models/search", "models", asked))
+
+    def artifacts(self, location: str) -> Tuple[ArtifactStore, ArtifactPath]:
+        """See ``sides``. Those that the server does not pass on are where it says that clients find them."""
+        if scheme_of(location) in PROXIED:
+            return ServerArtifacts(self.http), proxied_path(location)
+        return open_artifacts(location), ROOT
 
     # -- writing ------------------------------------------------------------------------------------------------------
 

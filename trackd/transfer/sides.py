@@ -2,6 +2,8 @@
 
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+from trackd.artifacts.base import ArtifactStore
+from trackd.artifacts.paths import ArtifactPath
 from trackd.entities import (
     DatasetInput,
     Experiment,
@@ -77,6 +79,10 @@ class Source:
 
     def model_versions(self, model: RegisteredModel) -> List[ModelVersion]:
         """The versions of a registered model by number, with tags; deleted ones are not shown."""
+        raise NotImplementedError
+
+    def artifacts(self, location: str) -> Tuple[ArtifactStore, ArtifactPath]:
+        """The place that a run or model of this side names. ``TrackdError`` if it is out of reach."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -173,11 +179,14 @@ class Target(Source):
 
 
 def point(metric: Metric) -> Tuple[int, int, str]:
-    """What makes a point of a metric: SQL stores keep infinite values as the largest double, and NaN equals itself."""
+    """What makes a point of a metric: NaN equals itself, and what SQL stores make of a value is that value.
+
+    They keep an infinite one as the largest double, and no sign of zero.
+    """
     value = metric.value
     if value in (float("inf"), float("-inf")):
         value = 1.7976931348623157e308 if value > 0 else -1.7976931348623157e308
-    return metric.timestamp, metric.step, repr(float(value))
+    return metric.timestamp, metric.step, repr(value + 0.0)
 
 
 def pairs(items: Sequence[Tag]) -> Dict[str, str]:

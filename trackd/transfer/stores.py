@@ -3,6 +3,8 @@
 import time
 from typing import Iterator, List, Optional, Sequence, Tuple
 
+from trackd.artifacts.base import ArtifactStore, Locations
+from trackd.artifacts.paths import ArtifactPath
 from trackd.entities import (
     ACTIVE,
     ALL,
@@ -30,9 +32,12 @@ _PAGE = 200
 class StoreSide(Target):
     """``artifact_root``: where new experiments keep artifacts, if these are copied too; else they stay in place."""
 
-    def __init__(self, uri: str, store: Store, artifact_root: Optional[str] = None) -> None:
+    def __init__(
+        self, uri: str, store: Store, artifact_root: Optional[str] = None, places: Optional[Locations] = None
+    ) -> None:
         self.uri = uri
         self.store = store
+        self._places = places
         self._artifact_root = artifact_root
 
     # -- reading ------------------------------------------------------------------------------------------------------
@@ -82,6 +87,11 @@ class StoreSide(Target):
         """See ``sides``."""
         found = [version for stage in STAGES for version in self.store.list_model_versions(model.name, stage)]
         return sorted(found, key=lambda version: version.version)
+
+    def artifacts(self, location: str) -> Tuple[ArtifactStore, ArtifactPath]:
+        """See ``sides``."""
+        assert self._places is not None, "whoever copies artifacts says where they are"
+        return self._places.find(location)
 
     def close(self) -> None:
         """See ``sides``."""
