@@ -4,18 +4,21 @@ As in ``mlflow gc``: deleted runs, deleted logged models, and deleted experiment
 than there, who names some means these and nothing else. Three steps, so that a user sees what goes before it goes::
 
     plan = find(store, Wanted(older_than=30 * 86_400_000), now)
-    plan = measure(plan, artifacts)
-    outcome = remove(store, artifacts, plan, say=print)
+    plan = measure(plan, Reach(locations))
+    outcome = remove(store, Reach(locations), plan, say=print)
 
 Artifacts go first, then the run that names them: whenever this is broken off, what is left is still in the store, still
 deleted, and goes with the next call. What is being removed is *claimed* (in this process), and nobody can restore it.
 """
 
+import os
 import re
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Protocol, Sequence, Set, Tuple
 
+from trackd.artifacts.base import Locations
+from trackd.artifacts.paths import ArtifactPath
 from trackd.entities import DELETED, DELETED_ONLY, Experiment, LoggedModelInfo, RunInfo
 from trackd.errors import InvalidParameterValue, InvalidState, ResourceDoesNotExist, TrackdError
 from trackd.fields.kinds import is_id, shown
@@ -77,6 +80,34 @@ class Artifacts(Protocol):
 
     def remove(self, location: str) -> None:
         """Remove all there is; nothing there is fine. ``TrackdError`` or ``OSError`` if some of it stays."""
+
+
+class Reach:
+    """The artifacts that some settings reach."""
+
+    def __init__(self, locations: Locations) -> None:
+        self._locations = locations
+
+    def measure(self, location: str) -> Tuple[int, int]:
+        """See ``Artifacts``."""
+        store, path = self._locations.find(location)
+        files = size = 0
+        for _, each in store.walk(path):
+            files += 1
+            size += each
+        return files, size
+
+    def remove(self, location: str) -> None:
+        """See ``Artifacts``. Folders that held nothing else go, too."""
+        store, path = self._locations.find(location)
+        store.delete(path)
+        above = ArtifactPath(path.rpartition("/")[0])
+        if above and not store.list(above):
+            store.delete(above)
+        if not path and os.path.isdir(store.uri):
+            for folder in (store.uri, os.path.dirname(store.uri)):
+                with suppress(OSError):
+                    os.rmdir(folder)
 
 
 _PART = re.compile(r"([0-9.]+)([dhms])")

@@ -3,13 +3,11 @@
 import os
 import sys
 import time
-from contextlib import suppress
 from typing import Dict, List, Mapping, Optional, Sequence
 
 from trackd import garbage
 from trackd.arguments import Flag, UsageError, flags, flags_help, read
 from trackd.artifacts import Places
-from trackd.artifacts.paths import ArtifactPath
 from trackd.config import Config
 from trackd.errors import TrackdError
 from trackd.serving import CannotStart, opened
@@ -46,35 +44,6 @@ _NOT_HERE = ("--jobs", "--job-ids", "--workspace", "--all-workspaces")
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
-class Reach:
-    """Artifacts as ``garbage`` wants them, wherever the settings reach."""
-
-    def __init__(self, places: Places) -> None:
-        self._places = places
-
-    def measure(self, location: str) -> "tuple[int, int]":
-        """See ``garbage.Artifacts``."""
-        store, path = self._places.find(location)
-        files = size = 0
-        for _, each in store.walk(path):
-            files += 1
-            size += each
-        return files, size
-
-    def remove(self, location: str) -> None:
-        """See ``garbage.Artifacts``."""
-        store, path = self._places.find(location)
-        store.delete(path)
-        # The folder of the run, if it held nothing else.
-        above = ArtifactPath(path.rpartition("/")[0])
-        if above and not store.list(above):
-            store.delete(above)
-        if not path and os.path.isdir(store.uri):
-            for folder in (store.uri, os.path.dirname(store.uri)):
-                with suppress(OSError):
-                    os.rmdir(folder)
-
-
 def run(words: Sequence[str]) -> int:
     """Print what goes and how much it is, then remove it. 1 if something that should go could not."""
     for word in words:
@@ -86,7 +55,7 @@ def run(words: Sequence[str]) -> int:
     wanted, config = _wanted(given), _config(given)
     try:
         with opened(config, lambda done, total: None, lambda line: print(f"trackd: {line}", file=sys.stderr)) as store:
-            reach = Reach(Places(config))
+            reach = garbage.Reach(Places(config))
             plan = garbage.measure(garbage.find(store, wanted, int(time.time() * 1000)), reach)
             _say(_shown(plan, "--dry-run" in given))
             if "--dry-run" in given or not plan.items:
