@@ -747,6 +747,8 @@ class _Server:
         self.answered = False
         #: False where somebody waits to do without the server: what is not there now is not waited for.
         self.patient = True
+        #: When all tries of a request had failed: what comes right after is not tried for minutes once more.
+        self._gone = -1e9
 
     # What the environment says is read again when it has changed: scripts set variables after the import.
 
@@ -862,20 +864,22 @@ class _Server:
             extra += f"Content-Type: {kind}\r\n" if kind else ""
         start = b" HTTP/1.1\r\n" + self._common + extra.encode("latin-1")
         tries = 0
+        most = 0 if time.monotonic() - self._gone < 30 else self.retries if self.patient else min(self.retries, 1)
         while True:
             wait = -1.0
             # What a sink has already is not asked for again when the connection breaks.
             tail = start + (sink.wanted() if sink else b"") + b"\r\n"
             try:
                 reply = self._once(method, path, tail, body, source, sink, timeout or self.timeout)
-                self.answered = True
+                self.answered, self._gone = True, -1e9
                 limit = self.retries if self.patient or reply.status not in _GATEWAY else 1
                 if reply.status not in _PASSING or tries >= limit:
                     return reply
                 wait = self._asked_pause(reply)
             except OSError as error:
                 sentence, passing = _why(self, error)
-                if not passing or tries >= (self.retries if self.patient else min(self.retries, 1)):
+                if not passing or tries >= most:
+                    self._gone = time.monotonic() if passing else self._gone
                     raise Unreachable(sentence) from error
                 if tries == 1:
                     print(f"trackd: {sentence} Trying again.", file=sys.stderr, flush=True)

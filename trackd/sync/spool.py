@@ -14,7 +14,7 @@ import time
 from typing import Any, BinaryIO, Callable, Dict, List, Optional, Tuple
 
 from trackd import client
-from trackd.client import MlflowException, Unreachable
+from trackd.client import MlflowException, RestException
 
 #: On a server that chooses ids itself: the id that a run had in the spool.
 ORIGIN_TAG = "trackd.spoolRunId"
@@ -23,6 +23,22 @@ _BY_NAME = "spool:"
 #: Seconds between two writings of how far it is.
 _SAVE_EVERY = 0.2
 _PARENT = "mlflow.parentRunId"
+
+
+#: What a server says of a single request. Anything else (who are you, nothing here, come again) is about all of them.
+_REFUSALS = frozenset((
+    "INVALID_PARAMETER_VALUE", "BAD_REQUEST", "INVALID_STATE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS",
+    "RESOURCE_CONFLICT",
+))
+
+
+class _FileGone(Exception):
+    """A file that was logged has been removed from the spool."""
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether the line is at fault, and not the server or the way to it."""
+    return isinstance(error, _FileGone) or (isinstance(error, RestException) and error.error_code in _REFUSALS)
 
 
 class Sent:
@@ -169,12 +185,10 @@ class SpoolSync:
         try:
             self._server.log_points(self._at_server(self._whose), points)
             self.sent.points += len(points)
-        except Unreachable:
-            raise
         except MlflowException as error:
-            if error.get_http_status_code() >= 500:
+            if not _is_refusal(error):
                 raise
-            if len(points) == 1 or error.get_http_status_code() == 404:
+            if len(points) == 1 or error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 self._refuse("\n".join(points), error.message)
                 return
             middle = len(points) // 2
@@ -204,12 +218,10 @@ class SpoolSync:
                 self._call(words[1], words[2], dict(words[3]))
             elif words[0] == "file":
                 self._send_file(words[1], words[2])
-        except Unreachable:
-            raise
-        except MlflowException as error:
-            if error.get_http_status_code() >= 500:
+        except (_FileGone, MlflowException) as error:
+            if not _is_refusal(error):
                 raise
-            self._refuse(line[:-1].decode("utf-8"), error.message)
+            self._refuse(line[:-1].decode("utf-8"), str(error))
 
     def _at_server(self, run_id: str) -> str:
         return self._state.ids.get(run_id, run_id)
@@ -246,7 +258,7 @@ class SpoolSync:
             self._server.call(method, route, body)
         except MlflowException as error:
             # What is to be deleted and is not there was deleted before.
-            if "delete" not in route or error.get_http_status_code() != 404:
+            if "delete" not in route or not isinstance(error, RestException) or error.get_http_status_code() != 404:
                 raise
         self.sent.requests += 1
         if route == "runs/update" and body.get("status"):
@@ -289,7 +301,7 @@ class SpoolSync:
     def _send_file(self, run_id: str, path: str) -> None:
         local = os.path.join(self.folder, "artifacts", run_id, *path.split("/"))
         if not os.path.isfile(local):
-            raise MlflowException(f"The file {local} is not there any more.", "RESOURCE_DOES_NOT_EXIST")
+            raise _FileGone(f"The file {local} is not there any more.")
         at_server = self._at_server(run_id)
         if run_id not in self._locations:
             asked = self._server.call("GET", "runs/get", {"run_id": at_server})
