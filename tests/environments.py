@@ -97,6 +97,12 @@ BOTO3 = Environment("boto3", ("boto3>=1.36,<2",), "import boto3", (HERE, (3, 11)
 #: An S3 server: the command ``moto_server``.
 MOTO = Environment("moto", ("moto[s3,server]>=5,<6",), "import moto.server", (HERE, (3, 11), (3, 12), (3, 10), (3, 13)))
 
+#: For the stories in a browser, which run under its own pytest. The browser itself is the system's Chromium.
+BROWSER = Environment(
+    "browser", ("playwright>=1.40,<2", "pytest>=8,<10"), "import playwright.sync_api, pytest",
+    tuple(dict.fromkeys([*([HERE] if HERE >= (3, 9) else []), (3, 11), (3, 12), (3, 10), (3, 13)])),
+)
+
 
 def core(version: Version) -> Environment:
     """What the core tests need, for another Python."""

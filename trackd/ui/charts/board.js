@@ -142,7 +142,8 @@ export class Board {
     const same = ids(runs) === ids(this.runs) && metrics.join("\0") === this.metrics.join("\0");
     this.runs = runs;
     this.metrics = metrics;
-    if (same) return this.live();
+    if (same && this.begun) return this.live();
+    this.begun = true;
     this.fillBar();
     this.fillSide();
     this.layOut();

@@ -175,7 +175,7 @@ export class Frame {
     this.tip.hidden = true;
   }
 
-  /** Show what lies at a pixel. */
+  /** Show what lies at a pixel; without `py`, at its place on the x axis. */
   show(px, py) {
     const ctx = this.clearOverlay();
     const { x, y } = this.scales || {};
@@ -208,7 +208,7 @@ export class Frame {
     const wide = this.tip.offsetWidth, high = this.tip.offsetHeight;
     const beside = reading.px + 14 + wide <= this.width ? reading.px + 14 : reading.px - 14 - wide;
     this.tip.style.left = `${Math.max(Math.min(beside, this.width - wide), 0)}px`;
-    this.tip.style.top = `${Math.max(Math.min(py - high / 2, this.height - high), 0)}px`;
+    this.tip.style.top = `${Math.max(Math.min((py || this.height / 2) - high / 2, this.height - high), 0)}px`;
     return reading;
   }
 
@@ -346,7 +346,7 @@ export class Frame {
       next = steps[Math.min(Math.max(from + move, 0), steps.length - 1)];
     }
     this.cursor = next;
-    const reading = this.show(next, (this.box.top + this.box.bottom) / 2);
+    const reading = this.show(next, NaN);
     if (reading) this.spoken.textContent = `${reading.title}: ${reading.rows.map((row) => `${row.label} ${row.text}`).join(", ")}`;
   }
 }

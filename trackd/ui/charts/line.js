@@ -16,7 +16,6 @@ export class LineChart {
     this.options = { x: "step", smoothing: 0 };
     this.view = { x: null, y: null };
     this.curves = [];
-    this.loaded = false;
     this.frame = new Frame({
       label: `Line chart of ${metrics.join(", ")}. Arrow keys read values, plus and minus zoom, shift and arrows move, 0 shows all.`,
       paint: (ctx, box, x, y, theme) => this.marks(ctx, box, x, y, theme),
@@ -41,10 +40,15 @@ export class LineChart {
 
   /** Show these runs with these options. */
   set(runs, options, view = this.view) {
-    if (options.x !== this.options.x || options.xMetric !== this.options.xMetric) this.loaded = false;
+    // What was read along another axis has no place on this one.
+    if (options.x !== this.options.x || options.xMetric !== this.options.xMetric) this.curves = [];
     this.runs = runs;
     this.options = options;
     this.view = view;
+    if (this.curves.length) {
+      this.axes();
+      this.frame.draw();
+    }
     this.load();
   }
 
@@ -100,7 +104,6 @@ export class LineChart {
       const answer = await history({ ...question, unless: this.asked === text ? this.state : undefined }, this.aborter.signal);
       this.asked = text;
       this.state = answer.state;
-      this.loaded = true;
       if (!answer.unchanged) this.take(answer);
     } catch (/** @type {any} */ error) {
       if (error.name === "AbortError") return;

@@ -216,7 +216,7 @@ export class Scatter {
     let best = null;
     let least = Infinity;
     for (const point of this.points) {
-      const far = (x.to(point.x) - px) ** 2 + (y.to(point.y) - py) ** 2;
+      const far = (x.to(point.x) - px) ** 2 + (Number.isNaN(py) ? 0 : (y.to(point.y) - py) ** 2);
       if (far < least) [best, least] = [point, far];
     }
     if (!best || least > 60 ** 2) return null;
