@@ -244,6 +244,25 @@ def test_damage_is_reported_and_hides_nothing_else(root: Path, damage: str) -> N
         assert path.read_bytes() == text.encode("utf-8", "surrogateescape"), "nothing damaged is rewritten"
 
 
+def test_a_second_model_of_one_id_is_reported_and_the_first_is_served(root: Path) -> None:
+    store = open_store(str(root), sync="off")
+    with store.transaction() as tx:
+        other = tx.add_experiment("other", None, [], NOW, "mlflow-artifacts:")
+        tx.add_logged_model(model_info(), [], [])
+    store.close()
+    copy = root / other / "models" / MODEL
+    shutil.copytree(folder(root), copy)
+    meta = (copy / "meta.yaml").read_text().replace("experiment_id: '0'", f"experiment_id: '{other}'")
+    (copy / "meta.yaml").write_text(meta)
+    (root / other / "models" / "no id!").mkdir()
+    said: List[str] = []
+    again = open_store(str(root), sync="off", log=said.append)
+    assert any(str(copy) in line and "second" in line for line in said) and any("no id!" in line for line in said)
+    found, _ = again.search_logged_models(["0", other], None, (), 9)
+    assert [model.info.experiment_id for model in found] == ["0"]
+    again.close()
+
+
 def test_check_says_where_an_index_and_a_model_differ(root: Path) -> None:
     import sqlite3
 
