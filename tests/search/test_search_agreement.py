@@ -425,6 +425,19 @@ def test_searches_of_logged_models_read_the_points_of_each_by_an_index(tables: s
     assert len(named) == 4, plan
 
 
+def test_a_search_of_more_values_than_sqlite_binds_is_refused_and_the_longest_of_models_is_not() -> None:
+    points = (Comparison(METRIC, "a", ">", 1.0),) * MAX_COMPARISONS
+    order = tuple(Order(METRIC, f"m{number}", True, "d", "1") for number in range(MAX_ORDERS))
+    connection = database("mlflow", [])
+    for cursor in (Cursor(), Cursor(1, (0, 0.5) * MAX_ORDERS + (0, "a"))):
+        statement = select_logged_models(["0"], And(points), order, 5, cursor)
+        connection.execute(statement.sql, statement.parameters)
+        assert len(statement.parameters) < 999
+    narrowed = And(tuple(point._replace(datasets=(("d", "1"),)) for point in points))
+    with pytest.raises(InvalidParameterValue, match="too much"):
+        select_logged_models(["0"], narrowed, order, 5, Cursor(1, (0, 0.5) * MAX_ORDERS + (0, "a")))
+
+
 @relaxed
 @given(runs(), orders(RUNS))
 def test_the_cursor_of_sql_is_the_sort_key_of_the_reference(found: List[Run], order: Any) -> None:

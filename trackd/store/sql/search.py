@@ -33,6 +33,7 @@ from trackd.store.sql.sources import (
     INDEXED,
     LOGGED_MODELS_SOURCE,
     MODEL_VERSIONS_SOURCE,
+    NEVER_NULL,
     REGISTERED_MODELS_SOURCE,
     RUNS_SOURCE,
     Source,
@@ -41,6 +42,8 @@ from trackd.store.sql.tables import Tables
 
 #: Different metrics, params and tags in a filter and order together. SQLite joins 64 tables at most.
 MAX_JOINS = 60
+#: Bound values of a statement: SQLite before 3.32 takes no more.
+MAX_VALUES = 999
 
 _STAGES = {
     ACTIVE_ONLY: "r.lifecycle_stage = 'active'",
@@ -220,6 +223,8 @@ def _statement(
     else:
         _check(cursor.after, columns)
         inner, parameters = _rest(select, parameters, ordering, cursor.after, columns, limit + 1)
+    if len(parameters) > MAX_VALUES:
+        raise InvalidParameterValue("Invalid search: filter, datasets and order_by hold too much; ask for less.")
     sql = (
         f"SELECT {', '.join(source.columns)}, {', '.join('k.' + name for name in names)}"
         f" FROM ({inner}) k CROSS JOIN {source.table} r ON r.{source.id} = k.{id_name} ORDER BY {ordering}"
@@ -240,8 +245,11 @@ def _rest(
     first = columns[0]
     if not first.indexed or after[0] is None:
         return f"{select} AND ({text}) ORDER BY {ordering} LIMIT ?", parameters + values + [count]
-    unindexed = ", ".join(f"+{term}" for term in ordering.split(", "))
     bound = f"{first.expression} {'>=' if first.ascending else '<='} ?"
+    if not first.nullable:
+        there = f"{select} AND {bound} AND ({text}) ORDER BY {ordering} LIMIT ?"
+        return there, parameters + [after[0]] + values + [count]
+    unindexed = ", ".join(f"+{term}" for term in ordering.split(", "))
     return (
         f"SELECT * FROM ({select} AND {bound} AND ({text}) ORDER BY {ordering} LIMIT ?) UNION ALL"
         f" SELECT * FROM ({select} AND {first.expression} IS NULL ORDER BY {unindexed} LIMIT ?) LIMIT ?",
@@ -416,7 +424,8 @@ def _columns(where: _Where, order: Order) -> List[_Column]:
         name, value_type = order.key, source.schema.attribute_type(order.key)
         column = f"r.{source.renamed.get(name, name)}"
         types: Tuple[type, ...] = (str,) if value_type == TEXT else (int, float)
-        return [_Column(column, order.ascending, name not in source.schema.ids, types, column in INDEXED)]
+        nullable = name not in source.schema.ids and column not in NEVER_NULL
+        return [_Column(column, order.ascending, nullable, types, column in INDEXED)]
     alias, keys = where.alias(order), source.keys[order.kind]
     if order.kind != METRIC:
         return [_Column(f"{alias}.{keys.value}", order.ascending, True, (str,))]

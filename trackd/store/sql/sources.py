@@ -135,5 +135,7 @@ MODEL_VERSIONS_SOURCE = Source(
     {TAG: Keys("model_version_tags")},
     looked_up=("name", "version"),
 )
+#: Sort columns that are never NULL, beside ids.
+NEVER_NULL = ("r.creation_timestamp_ms", "r.last_updated_timestamp_ms")
 #: Sort columns that an index may have.
 INDEXED = ("r.start_time", "r.creation_timestamp_ms")
