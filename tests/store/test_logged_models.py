@@ -212,7 +212,7 @@ DAMAGED = {
     "a status of 9": (
         "meta.yaml", f"model_id: {MODEL}\nexperiment_id: '0'\nname: x\nartifact_location: x\nstatus: 9\n"
     ),
-    "a bad line": ("metrics/acc", "1 2 3\n5 0.25 3 somebody\n1 x 3 somebody\n"),
+    "bad lines": ("metrics/acc", "1 2 3\n5 0.25 3 somebody\n1 x 3 somebody\n1 2 3 somebody d\n"),
     "a param that is not UTF-8": ("params/p", "\udcff"),
 }  # fmt: skip
 
@@ -242,6 +242,21 @@ def test_damage_is_reported_and_hides_nothing_else(root: Path, damage: str) -> N
     assert any(str(path) in problem.where for problem in problems(root))
     if text is not None:
         assert path.read_bytes() == text.encode("utf-8", "surrogateescape"), "nothing damaged is rewritten"
+
+
+def test_a_name_of_a_dataset_with_blanks_as_mlflow_writes_it_is_read(root: Path) -> None:
+    store = open_store(str(root), sync="off")
+    with store.transaction() as tx:
+        tx.add_logged_model(model_info(), [], [])
+    store.close()
+    (folder(root) / "metrics" / "m").write_text("1 0.5 3 somebody my own data d1\n1 0.25 3 somebody e d1\n")
+    again = open_store(str(root), sync="off")
+    found = again.get_logged_model(MODEL)
+    assert found is not None
+    assert [point.dataset_name for point in found.metrics] == ["my own data", "e"]
+    assert {point.dataset_digest for point in found.metrics} == {"d1"}
+    again.close()
+    assert problems(root) == []
 
 
 def test_a_second_model_of_one_id_is_reported_and_the_first_is_served(root: Path) -> None:

@@ -24,11 +24,16 @@ def line(metric: Metric, run_id: str = "") -> str:
 
 
 def model_point(key: str, fields: List[bytes]) -> Metric:
-    """The point of a logged model's line, of which the index fills in the model; ``ValueError`` for another line."""
-    if len(fields) not in (4, 6):
-        raise ValueError("expected 4 or 6 fields")
+    """The point of a logged model's line, of which the index fills in the model; ``ValueError`` for another line.
+
+    MLflow writes a dataset's name with blanks as it is, and then cannot read the file: all but the last field, which is
+    the digest, is the name.
+    """
     timestamp, value, step, run_id, *dataset = [field.decode("utf-8") for field in fields]
-    name, digest = map(_unquoted, dataset) if dataset else (None, None)
+    if len(dataset) == 1:
+        raise ValueError("a dataset has a name and a digest")
+    name = _unquoted(" ".join(dataset[:-1])) if dataset else None
+    digest = _unquoted(dataset[-1]) if dataset else None
     return Metric(key, float(value), int(timestamp), int(step), None, name, digest, run_id)
 
 
