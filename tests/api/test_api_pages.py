@@ -1,21 +1,31 @@
 """The files of the user interface: served as written, joined for the first view, from a folder and out of a bundle."""
 
 import gzip
+import posixpath
 import re
-from pathlib import Path
-from typing import Dict, List
+from importlib import resources
+from typing import Any, Dict, Iterator, List, Tuple
 
 import pytest
 
 from tests.conftest import Client
 from tests.memory_store import MemoryStore
-from trackd.api import pages
 from trackd.app import App
 from trackd.config import Config
 
-UI = Path(pages.__file__).resolve().parent.parent / "ui"
-FILES = sorted(path.relative_to(UI).as_posix() for path in UI.rglob("*") if path.suffix in (".html", ".css", ".js"))
-MODULES = {name: (UI / name).read_text(encoding="utf-8") for name in FILES if name.endswith(".js")}
+
+def written(folder: Any, prefix: str = "") -> Iterator[Tuple[str, str]]:
+    """Name and text of every file of the interface, wherever the package lies: these tests run on a bundle as well."""
+    for each in folder.iterdir():
+        if each.is_dir():
+            yield from written(each, f"{prefix}{each.name}/")
+        elif each.name.endswith((".html", ".css", ".js")):
+            yield prefix + each.name, each.read_text(encoding="utf-8")
+
+
+TEXTS = dict(sorted(written(resources.files("trackd") / "ui")))
+FILES = list(TEXTS)
+MODULES = {name: text for name, text in TEXTS.items() if name.endswith(".js")}
 TOP = r"^(?:export )?(?:async )?(?:function|class|const|let) (\{[^}]+\}|\[[^\]]+\]|\w+)"
 MARKUP = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|createContextualFragment|srcdoc|setHTML"
 REQUESTS = r"\bfetch\(|XMLHttpRequest|WebSocket|EventSource|sendBeacon"
@@ -39,7 +49,7 @@ def test_every_file_is_served_as_it_is_written(client: Client) -> None:
     for name in FILES:
         reply = client.send("GET", f"/static-files/{name}")
         assert reply.status == 200
-        assert reply.response.body == (UI / name).read_bytes()
+        assert reply.response.body == TEXTS[name].encode("utf-8")
 
 
 @pytest.mark.parametrize("path", ["/", "/static-files/style.css", "/static-files/joined/app.js"])
@@ -82,10 +92,15 @@ def test_joined_modules_stand_behind_those_that_they_import(client: Client) -> N
             assert other in first[:place], f"{name} imports {other}, which stands behind it"
 
 
+def sibling(name: str, other: str) -> str:
+    """The name of the module that ``name`` imports as ``other``."""
+    return posixpath.normpath(posixpath.join(posixpath.dirname(name), other))
+
+
 def imported(name: str) -> List[str]:
     """The modules that a module imports at its start."""
     found = [IMPORT.match(line) for line in MODULES[name].splitlines() if line.startswith("import ")]
-    return [((UI / name).parent / each.group(2)).resolve().relative_to(UI).as_posix() for each in found if each]
+    return [sibling(name, each.group(2)) for each in found if each]
 
 
 def test_joined_modules_are_as_written_but_for_their_imports(client: Client) -> None:
@@ -114,7 +129,7 @@ def test_every_import_is_a_plain_line_and_leads_to_a_module_that_exports_it() ->
                 continue
             found = IMPORT.match(line)
             assert found, f"{name}: {line}"
-            other = ((UI / name).parent / found.group(2)).resolve().relative_to(UI).as_posix()
+            other = sibling(name, found.group(2))
             for wanted in found.group(1).split(", "):
                 export = rf"^export (?:async )?(?:function\*?|class|const|let) {wanted}\b"
                 assert re.search(export, MODULES[other], re.MULTILINE), line
@@ -133,7 +148,7 @@ def test_other_modules_share_the_joined_ones(client: Client) -> None:
         for line in text.splitlines():
             found = IMPORT.match(line)
             if found:
-                led = ((UI / name).parent / found.group(2)).resolve().relative_to(UI).as_posix()
+                led = sibling(name, found.group(2))
                 assert led == "app.js" or led not in first, f"{name}: {line}"
 
 
@@ -169,7 +184,7 @@ def test_files_are_packed_for_those_that_take_it(client: Client, accepted: str, 
 
 def test_no_file_names_another_host() -> None:
     for name in FILES:
-        for url in re.findall(r"https?://[\w.-]+", (UI / name).read_text(encoding="utf-8")):
+        for url in re.findall(r"https?://[\w.-]+", TEXTS[name]):
             assert url == "http://www.w3.org", f"{name}: {url}"
 
 
