@@ -176,19 +176,30 @@ def _refresh_model(index: Index, key: str, report: Report) -> bool:
     if index.patient and is_fresh(stats, known or {}) and read_model(path, {}, _silent) is None:
         return False
     found = read_model(path, stats, report) if layout.META in stats else None
-    if found is not None:
-        (holder,) = index.connection.execute(_HOLDER, (found.name,)).fetchone() or (None,)
-        if holder not in (None, key.partition("/")[2]) and os.path.isdir(f"{index.root}/{layout.MODELS}/{holder}"):
-            report(path, f"is a second model named {found.name!r}; only that in {layout.MODELS}/{holder} is served")
-            found = None
-        elif holder not in (None, key.partition("/")[2]):
-            forget(index, f"{layout.MODELS}/{holder}")
+    if found is not None and not _takes_name(index, key, found.name, report):
+        found = None
     before = held_name(index, key)
     if before is None or found is None or found.name != before:
         forget(index, key)
     if found is not None:
         put_model(index, key, found)
     index.note_folder(key, stats)
+    return True
+
+
+def _takes_name(index: Index, key: str, name: str, report: Report) -> bool:
+    """Whether the model in a folder is served under its name. Of two, that in the folder of the name is."""
+    own = key.partition("/")[2]
+    (holder,) = index.connection.execute(_HOLDER, (name,)).fetchone() or (own,)
+    if holder == own:
+        return True
+    other = f"{layout.MODELS}/{holder}"
+    if os.path.isdir(f"{index.root}/{other}"):
+        served, second = (key, other) if own == name else (other, key)
+        report(f"{index.root}/{second}", f"is a second model named {name!r}; only that in {served} is served")
+        if served == other:
+            return False
+    forget(index, other)
     return True
 
 
