@@ -28,7 +28,7 @@ def write_shapes(path: str, shapes: Sequence[Shape], analyze: bool = True) -> No
 
 def _write_shape(connection: sqlite3.Connection, shape: Shape) -> None:
     """Add one experiment and its runs."""
-    _insert(
+    insert(
         connection,
         "experiments",
         [
@@ -44,10 +44,10 @@ def _write_shape(connection: sqlite3.Connection, shape: Shape) -> None:
             }
         ],
     )
-    _insert(connection, "runs", _run_rows(shape))
-    _insert(connection, "metrics", _metric_rows(shape))
-    _insert(connection, "latest_metrics", _latest_rows(shape))
-    _insert(
+    insert(connection, "runs", _run_rows(shape))
+    insert(connection, "metrics", _metric_rows(shape))
+    insert(connection, "latest_metrics", _latest_rows(shape))
+    insert(
         connection,
         "params",
         (
@@ -56,14 +56,14 @@ def _write_shape(connection: sqlite3.Connection, shape: Shape) -> None:
             for key, value in run.params
         ),
     )
-    _insert(
+    insert(
         connection,
         "tags",
         ({"key": key, "value": value, "run_uuid": run.run_id} for run in shape_runs(shape) for key, value in run.tags),
     )
 
 
-def _insert(connection: sqlite3.Connection, table: str, rows: Iterable[Row]) -> None:
+def insert(connection: sqlite3.Connection, table: str, rows: Iterable[Row]) -> None:
     """Insert rows, taking of each what the table has a column for."""
     columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
     taken: List[str] = []

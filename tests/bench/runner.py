@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
-from tests.bench import load
+from tests.bench import load, registry
 from tests.bench.data import Shape
 from tests.bench.process import BadAnswer, Process, StartError, free_port
 from tests.bench.servers import REPOSITORY, Missing, Server
@@ -87,6 +87,8 @@ class Runner:
             self._folder(server, rows["folder"], column)
         if rows.get("models"):
             self._once(server, rows["models"], column)
+        if rows.get("registry"):
+            self._registry(server, rows["registry"], column)
         if rows.get("long"):
             self._once(server, rows["long"], column)
         return column
@@ -125,6 +127,18 @@ class Runner:
             if server.name not in ("trackd", "floor"):
                 self._start(server, place).stop()  # makes the tables
             server.seed(place, shapes_of(rows))
+            process = self._start(server, place)
+            try:
+                process.settle()
+                self._rows(rows, self._bench(server, process, place, [process.seconds]), column)
+            finally:
+                process.stop()
+
+    def _registry(self, server: Server, rows: List[Workload], column: Column) -> None:
+        """Rows on a registry that is filled while the server is stopped."""
+        with self._place(self.disk) as place, self._failing(rows, column):
+            self._start(server, place).stop()  # makes the store
+            registry.seed(place)
             process = self._start(server, place)
             try:
                 process.settle()

@@ -59,7 +59,7 @@ class Trackd(Server):
 
     name = "trackd"
     label = "trackd"
-    stages: Sequence[str] = ("start", "write", "write-full", "read", "folder", "models", "long")
+    stages: Sequence[str] = ("start", "write", "write-full", "read", "folder", "models", "registry", "long")
     is_peer = False
     sync_modes = ("1s", "full")
 
@@ -97,7 +97,7 @@ class TrackdSqlite(Trackd):
 
     name = "trackd-sqlite"
     label = "trackd, sqlite"
-    stages: Sequence[str] = ("start", "write", "read")
+    stages: Sequence[str] = ("start", "write", "read", "registry")
 
     def command(self, port: int, place: Path, sync: str = "") -> List[str]:
         """``python3 -m trackd server`` on ``place/trackd.db``."""
@@ -115,7 +115,7 @@ class TrackdSqlite(Trackd):
 class Mlflow(Server):
     """``mlflow server`` on SQLite, which is its default; on a folder it refuses to start unless told twice."""
 
-    stages = ("start", "write", "read", "models")
+    stages = ("start", "write", "read", "models", "registry")
     starts = 1
     scratch = "_MLFLOW_HUEY_STORAGE_PATH"
 

@@ -250,7 +250,12 @@ class Watch:
         if self._is_young(key):
             self._young.append(key)
             return
-        if store.refresh({key}) and "/" in key:
+        if not store.refresh({key}):
+            return
+        # What was doubted of the folder is settled: of another folder of this name, it is not a second time.
+        below = self._path(key) + "/"
+        self._doubts = {doubt: since for doubt, since in self._doubts.items() if not doubt[0].startswith(below)}
+        if "/" in key:
             self._hot[key] = time.monotonic() + HOT
 
     def _differs(self, key: str) -> bool:
