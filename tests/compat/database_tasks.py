@@ -49,7 +49,7 @@ def make(uri: str) -> Dict[str, str]:
         client.log_inputs(run, [dataset("iris", "d1", "training"), dataset("wine", "w1", "eval")])
     client.create_registered_model("model", tags={"a": "b"}, description="words")
     for _ in range(2):
-        client.create_model_version("model", "file:///tmp/nowhere", run)
+        client.create_model_version("model", "s3://bucket/model", run)
     client.set_model_version_tag("model", "1", "checked", "yes")
     if HAS_ALIASES:
         client.set_registered_model_alias("model", "best", "2")
@@ -75,7 +75,7 @@ def more(uri: str, made: Dict[str, str], word: str, registry: bool = True) -> No
     client.delete_run(made["gone"])
     client.create_experiment(word)
     if registry:
-        client.create_model_version("model", "file:///tmp/nowhere", further)
+        client.create_model_version("model", "s3://bucket/model", further)
     if HAS_DATASETS:
         client.log_inputs(further, [dataset("iris", "d1", "testing")])
 

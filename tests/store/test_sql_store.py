@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import threading
+import time
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -14,6 +15,7 @@ from trackd.config import Config
 from trackd.entities import Metric
 from trackd.errors import PermissionDenied, TemporarilyUnavailable, TrackdError
 from trackd.store import open_store
+from trackd.store.base import Store
 from trackd.store.sql.histories import _RANKED
 from trackd.store.sql.store import SqlStore
 from trackd.store.sql.uri import parse
@@ -25,7 +27,7 @@ def opened(path: Path, **options: Any) -> SqlStore:
     return store
 
 
-def client_of(store: SqlStore) -> Client:
+def client_of(store: Store) -> Client:
     return Client(App(store, Config()))
 
 
@@ -245,6 +247,28 @@ def test_a_lock_of_another_program_is_waited_for_and_then_503(tmp_path: Path) ->
     assert client.get("experiments/get", {"experiment_id": "0"}).status == 200, "readers never wait"
     other.execute("ROLLBACK")
     client.ok("experiments/create", name="a")
+    store.close()
+
+
+def test_writers_in_line_behind_a_lock_wait_for_it_together(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:///{tmp_path / 'a.db'}?timeout=0.4", sync="off")
+    client = client_of(store)
+    other = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    statuses: List[int] = []
+
+    def create(number: int) -> None:
+        statuses.append(client.post("experiments/create", {"name": f"e{number}"}).status)
+
+    threads = [threading.Thread(target=create, args=(number,)) for number in range(12)]
+    started = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [503] * 12 and time.monotonic() - started < 12 * 0.4 / 2
+    other.execute("ROLLBACK")
+    client.ok("experiments/create", name="e0")
     store.close()
 
 

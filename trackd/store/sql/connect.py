@@ -11,6 +11,7 @@ came meanwhile, and a lone writer never waits for company.
 import os
 import sqlite3
 import threading
+import time
 from collections import deque
 from contextlib import contextmanager
 from typing import Callable, ContextManager, Deque, Iterator, List, Optional
@@ -96,6 +97,8 @@ class Database:
         self._waiting: Deque[None] = deque()
         self._group = _Group()
         self._failed: Optional[BaseException] = None
+        #: When a writer last found another process's lock in its way for as long as it may wait.
+        self._gave_up = 0.0
         self._readers: List[Connection] = []
         self._gate = threading.Semaphore(READERS)
         self.writer = self._connect()
@@ -162,6 +165,7 @@ class Database:
     def begin(self) -> Connection:
         """Wait for the turn and begin a transaction, alone or in the group that is open."""
         self._waiting.append(None)
+        began = time.monotonic()
         self._lock.acquire()
         self._waiting.pop()
         try:
@@ -169,13 +173,28 @@ class Database:
                 raise TemporarilyUnavailable(
                     f"The store stopped taking writes after a failure ({self._failed}); restart the server."
                 )
-            self.writer.execute("SAVEPOINT member" if self._group.members else "BEGIN IMMEDIATE")
+            if self._group.members:
+                self.writer.execute("SAVEPOINT member")
+            elif began < self._gave_up:
+                # Who stood in line while another waited in vain for the lock has waited as long: one try is enough.
+                self._begin_at_once()
+            else:
+                self.writer.execute("BEGIN IMMEDIATE")
         except BaseException as error:
+            self._gave_up = time.monotonic()
             self._leave(self._others_come())
             if isinstance(error, sqlite3.Error):
                 raise explain(error) from error
             raise
         return self.writer
+
+    def _begin_at_once(self) -> None:
+        """Begin, or fail without waiting for another process's lock."""
+        self.writer.execute("PRAGMA busy_timeout=0")
+        try:
+            self.writer.execute("BEGIN IMMEDIATE")
+        finally:
+            self.writer.execute(f"PRAGMA busy_timeout={int(self._timeout * 1000)}")
 
     def end(self, error: Optional[BaseException] = None, member: object = None) -> None:
         """End the transaction. After an ``error`` it is undone; else it is committed (now, or with those that wait),
