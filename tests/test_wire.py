@@ -110,7 +110,8 @@ def test_a_search_leaves_out_model_inputs() -> None:
 
 def test_a_point_is_sent_without_its_model_and_dataset() -> None:
     assert wire.metric(FULL.metrics[0]) == '{"key":"m","value":0.5,"timestamp":3,"step":0}'
-    assert wire.metric_of_run("r1", FULL.metrics[0]) == '{"key":"m","value":0.5,"timestamp":3,"step":0,"run_id":"r1"}'
+    (point,) = wire.points_of_run("r1", "m", FULL.metrics[:1])
+    assert point == '{"key":"m","value":0.5,"timestamp":3,"step":0,"run_id":"r1"}'
 
 
 @pytest.mark.parametrize(

@@ -129,9 +129,13 @@ def metric(entity: Metric) -> Json:
     return Json(f'{{"key":{quoted(key)},"value":{number(value)},"timestamp":{timestamp:d},"step":{step:d}}}')
 
 
-def metric_of_run(run_id: str, entity: Metric) -> Json:
-    """A point with the run that it belongs to, where one reply holds points of several runs."""
-    return Json(f'{metric(entity)[:-1]},"run_id":{quoted(run_id)}}}')
+def points_of_run(run_id: str, key: str, points: Sequence[Metric]) -> List[Json]:
+    """Points of one metric with the run that they belong to, where one reply holds points of several runs."""
+    start, end = f'{{"key":{quoted(key)},"value":', f',"run_id":{quoted(run_id)}}}'
+    return [
+        Json(f'{start}{number(value)},"timestamp":{timestamp:d},"step":{step:d}{end}')
+        for _, value, timestamp, step, *_ in points
+    ]
 
 
 def logged_model(entity: LoggedModel) -> Json:

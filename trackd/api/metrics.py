@@ -63,7 +63,7 @@ def get_history_bulk(
     points: List[wire.Json] = []
     for each in sorted(set(filter(is_id, run_id))):
         found = ctx.store.list_metric_history(each, metric_key, 0, left) if left else []
-        points += [wire.metric_of_run(each, point) for point in found]
+        points += wire.points_of_run(each, metric_key, found)
         left -= len(found)
     return {"metrics": points}
 
@@ -85,5 +85,7 @@ def get_history_bulk_interval(
     steps = None if start_step is None or end_step is None else (start_step, end_step)
     ids = list(filter(is_id, run_ids))
     histories = ctx.store.sample_metric_histories(ids, metric_key, max_results, steps)
-    points = [wire.metric_of_run(each, point) for each, history in zip(ids, histories) for point in history]
+    points: List[wire.Json] = []
+    for each, history in zip(ids, histories):
+        points += wire.points_of_run(each, metric_key, history)
     return {"metrics": points or None}

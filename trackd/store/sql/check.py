@@ -48,7 +48,7 @@ def problems(connection: Connection, path: str, tables: Tables) -> List[Problem]
     if tables.has(DATASETS):
         lost += connection.execute(_LOST_INPUTS).fetchall()
     found += _listed([(f"{table} {row}", f"belongs to {what}") for table, row, what in lost])
-    key = "h.key" if tables.has_index("metrics", "run_uuid", "key", "step") else "+h.key"
+    key = "h.key" if tables.index("metrics", "run_uuid", "key", "step") else "+h.key"
     wrong = []
     for run_id, name, *points in connection.execute(_LATEST.format(key=key)):
         step, time, value, *history = points

@@ -1,8 +1,7 @@
 """Metric history in MLflow's table ``metrics``: a row per point. (The file store keeps it in the metric files.)
 
-MLflow's primary key begins with the metric's key alone, so a plan that uses it reads that metric of every run. From
-MLflow 3.11 on there is an index on run, key and step; before, one on the run. A ``+`` before a column keeps SQLite from
-the wrong one.
+MLflow's primary key begins with the metric's key alone, and a plan that uses it, which SQLite likes for the order,
+reads that metric of every run. So the index is named: on run, key and step since MLflow 3.11, on the run before.
 """
 
 import json
@@ -14,16 +13,17 @@ from trackd.store.base import sample
 from trackd.store.sql.connect import Connection, Reading
 from trackd.store.sql.metrics import MetricWrites
 
-_POINT = "value, timestamp, step, is_nan"
+#: In the order in which points are sorted when they are sampled.
+_POINT = "step, timestamp, value, is_nan"
 #: Of longer histories a sample is looked up by step; to rank every point of them would take longer than a chart should.
 _RANKED = 20_000
 
-Row = Tuple[float, int, int, int]
+Row = Tuple[int, int, float, int]
 Steps = Optional[Tuple[int, int]]
 
 
 def _points(key: str, rows: Sequence[Row]) -> List[Metric]:
-    return [Metric(key, math.nan if is_nan else value, timestamp, step) for value, timestamp, step, is_nan in rows]
+    return [Metric(key, math.nan if is_nan else value, timestamp, step) for step, timestamp, value, is_nan in rows]
 
 
 class HistoryReads(Reading):
@@ -31,15 +31,16 @@ class HistoryReads(Reading):
 
     def _from(self, steps: Steps = None) -> str:
         """``FROM ... WHERE`` for one run and key, on the index that this database has for it."""
-        by_key = "key" if self.tables.has_index("metrics", "run_uuid", "key", "step") else "+key"
+        index = self.tables.index("metrics", "run_uuid", "key", "step") or self.tables.index("metrics", "run_uuid")
+        table = f'metrics INDEXED BY "{index}"' if index else "metrics"
         between = "" if steps is None else " AND step BETWEEN ? AND ?"
-        return f"FROM metrics WHERE run_uuid = ? AND {by_key} = ?{between}"
+        return f"FROM {table} WHERE run_uuid = ? AND key = ?{between}"
 
     def list_metric_history(
         self, run_id: str, key: str, offset: int = 0, limit: Optional[int] = None
     ) -> List[Metric]:
         """See ``store.base``."""
-        query = f"SELECT {_POINT} {self._from()} ORDER BY +timestamp, step, value, is_nan LIMIT ? OFFSET ?"
+        query = f"SELECT {_POINT} {self._from()} ORDER BY timestamp, step, value, is_nan LIMIT ? OFFSET ?"
         with self.reading() as connection:
             rows = connection.execute(query, (run_id, key, -1 if limit is None else limit, offset)).fetchall()
         return _points(key, rows)
@@ -55,46 +56,49 @@ class HistoryReads(Reading):
     def _sample(self, connection: Connection, which: Tuple[str, str], count: int, steps: Steps) -> List[Row]:
         condition = self._from(steps)
         values = which + (steps or ())
+        rows = connection.execute(f"SELECT {_POINT} {condition} LIMIT ?", (*values, count + 1)).fetchall()
+        if len(rows) <= count:
+            rows.sort()
+            return rows
         most = max(_RANKED, count)
-        (points,) = connection.execute(
-            f"SELECT count(*) FROM (SELECT 1 {condition} LIMIT ?)", (*values, most + 1)
-        ).fetchone()
-        order = "step, timestamp, value, is_nan"
-        if points <= count:
-            return connection.execute(f"SELECT {_POINT} {condition} ORDER BY {order}", values).fetchall()
-        if points > most:
+        points = f"SELECT count(*) FROM (SELECT 1 {condition} LIMIT ?)"
+        (length,) = connection.execute(points, (*values, most + 1)).fetchone()
+        if length > most:
             rows = self._at_steps(connection, which, count, steps)
             if len(rows) == count:
                 return rows
-            (points,) = connection.execute(f"SELECT count(*) {condition}", values).fetchone()
-        ranks = json.dumps([rank + 1 for rank in sample(range(points), count)])
+            (length,) = connection.execute(points, (*values, -1)).fetchone()
+        ranks = json.dumps([rank + 1 for rank in sample(range(length), count)])
         query = (
-            f"SELECT {_POINT} FROM (SELECT {_POINT}, row_number() OVER (ORDER BY {order}) AS rank {condition})"
-            " WHERE rank IN (SELECT value FROM json_each(?))"
+            f"SELECT {_POINT} FROM (SELECT {_POINT}, row_number() OVER (ORDER BY {_POINT}) AS rank {condition})"
+            " WHERE rank IN (SELECT value FROM json_each(?)) ORDER BY rank"
         )
         return connection.execute(query, (*values, ranks)).fetchall()
 
     def _at_steps(self, connection: Connection, which: Tuple[str, str], count: int, steps: Steps) -> List[Row]:
         """The first point at or after each of ``count`` even steps, and the last of all; fewer where these coincide."""
-        condition = self._from(steps)
-        values = which + (steps or ())
-        ends = [
-            connection.execute(f"SELECT {_POINT} {condition} ORDER BY {order} LIMIT 1", values).fetchone()
-            for order in ("step, timestamp, value, is_nan", "step DESC, timestamp DESC, value DESC, is_nan DESC")
-        ]
+        low, high = (self._end(connection, which, steps, word) for word in ("", "DESC"))
         if count == 1:
-            return ends[1:]
-        low, high = ends[0][2], ends[1][2]
-        if high - low < count:
+            return [high]
+        if high[0] - low[0] < count:
             return []
-        wanted = sample(range(low, high + 1), count)[1:-1]
+        wanted = sample(range(low[0], high[0] + 1), count)[1:-1]
         query = (
-            "SELECT DISTINCT metrics.value, timestamp, step, is_nan FROM"
+            "SELECT metrics.rowid, step, timestamp, metrics.value, is_nan FROM"
             f" (SELECT (SELECT rowid {self._from()} AND step >= wanted.value ORDER BY step LIMIT 1) AS point"
-            " FROM json_each(?) AS wanted) CROSS JOIN metrics ON metrics.rowid = point WHERE step BETWEEN ? AND ?"
+            " FROM json_each(?) AS wanted) CROSS JOIN metrics ON metrics.rowid = point"
         )
-        between = connection.execute(query, (*which, json.dumps(wanted), low + 1, high - 1)).fetchall()
-        return [ends[0], *between, ends[1]]
+        found = dict.fromkeys(connection.execute(query, (*which, json.dumps(wanted))).fetchall())
+        return [low, *sorted(row[1:] for row in found if low[0] < row[1] < high[0]), high]
+
+    def _end(self, connection: Connection, which: Tuple[str, str], steps: Steps, word: str) -> Row:
+        """The first point, or with DESC the last. Two questions: SQLite would sort all points to answer one."""
+        values = which + (steps or ())
+        (step,) = connection.execute(f"SELECT step {self._from(steps)} ORDER BY step {word} LIMIT 1", values).fetchone()
+        order = ", ".join(f"{column} {word}" for column in _POINT.split(", "))
+        query = f"SELECT {_POINT} {self._from()} AND step = ? ORDER BY {order} LIMIT 1"
+        end: Row = connection.execute(query, (*which, step)).fetchone()
+        return end
 
 
 _ADD = (

@@ -61,10 +61,10 @@ class Tables:
     def __init__(
         self,
         columns: Optional[Mapping[str, FrozenSet[str]]] = None,
-        indexes: FrozenSet[Tuple[str, ...]] = frozenset(),
+        indexes: Optional[Mapping[Tuple[str, ...], str]] = None,
     ) -> None:
         self._columns = columns
-        self._indexes = indexes
+        self._indexes = indexes or {}
         self.has_workspaces = columns is not None and "workspace" in columns.get("registered_models", ())
         self._texts: Dict[object, str] = {}
 
@@ -72,9 +72,9 @@ class Tables:
         """Whether there is such a table with such a column."""
         return self._columns is None or column in self._columns.get(table, ())
 
-    def has_index(self, table: str, *columns: str) -> bool:
-        """Whether the table has an index on exactly these columns."""
-        return (table, *columns) in self._indexes
+    def index(self, table: str, *columns: str) -> Optional[str]:
+        """The name of the table's index on exactly these columns."""
+        return self._indexes.get((table, *columns))
 
     def has(self, feature: Feature) -> bool:
         """Whether there is a place for what came with the feature."""
@@ -117,16 +117,15 @@ class Tables:
 def look_at(connection: sqlite3.Connection) -> Tables:
     """The tables, columns and indexes of a database."""
     columns: Dict[str, FrozenSet[str]] = {}
-    indexes = set()
+    indexes: Dict[Tuple[str, ...], str] = {}
     for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')").fetchall():
         columns[table] = frozenset(row[1] for row in connection.execute(f'PRAGMA table_info("{table}")'))
-    query = (
-        "SELECT t.name, i.name FROM sqlite_master t JOIN sqlite_master i ON i.tbl_name = t.name"
-        " WHERE t.type = 'table' AND i.type = 'index'"
-    )
+    query = "SELECT tbl_name, name FROM sqlite_master WHERE type = 'index'"
     for table, index in connection.execute(query).fetchall():
-        indexes.add((table, *(row[2] for row in connection.execute(f'PRAGMA index_info("{index}")'))))
-    return Tables(columns, frozenset(indexes))
+        names = [row[2] for row in connection.execute(f'PRAGMA index_info("{index}")')]
+        place = (table, *names)
+        indexes[place] = index
+    return Tables(columns, indexes)
 
 
 #: The tables of the file store's index.
