@@ -1,23 +1,37 @@
 """Experiments and their tags in MLflow's tables."""
 
-from typing import List, Optional, Sequence, Tuple
+import json
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from trackd.entities import ACTIVE, Experiment, Tag
 from trackd.search.clause import Clause, Cursor, Order
 from trackd.store.sql.connect import Connection, Reading
 from trackd.store.sql.search import select_experiments
+from trackd.store.sql.tables import IN_WORKSPACE
 
 _COLUMNS = "CAST(experiment_id AS TEXT), name, artifact_location, lifecycle_stage, creation_time, last_update_time"
 _BY_ID = f"SELECT {_COLUMNS} FROM experiments WHERE experiment_id = ?"
-_BY_NAME = f"SELECT {_COLUMNS} FROM experiments WHERE name = ?"
-_TAGS = "SELECT key, value FROM experiment_tags WHERE experiment_id = ? ORDER BY key"
+_BY_NAME = f"SELECT {_COLUMNS} FROM experiments WHERE {IN_WORKSPACE} name = ?"
+# Of one experiment or of all of a page at once: MLflow has no index that begins with the experiment.
+_TAGS = (
+    "SELECT experiment_id, key, value FROM experiment_tags WHERE experiment_id IN (SELECT value FROM json_each(?))"
+    " ORDER BY key"
+)
 
 
-def _with_tags(connection: Connection, row: Optional[Tuple]) -> Optional[Experiment]:
-    if row is None:
-        return None
-    tags = [Tag(key, value or "") for key, value in connection.execute(_TAGS, (int(row[0]),))]
-    return Experiment._make((*row, tags))
+def _with_tags(connection: Connection, rows: Sequence[Tuple[Any, ...]]) -> List[Experiment]:
+    """Experiments out of their rows."""
+    if not rows:
+        return []
+    tags: Dict[int, List[Tag]] = {int(row[0]): [] for row in rows}
+    for experiment_id, key, value in connection.execute(_TAGS, (json.dumps(list(tags)),)):
+        tags[experiment_id].append(Tag(key, value or ""))
+    return [Experiment._make((*row, tags[int(row[0])])) for row in rows]
+
+
+def _one(connection: Connection, query: str, value: Any) -> Optional[Experiment]:
+    found = _with_tags(connection, connection.execute(query, (value,)).fetchall())
+    return found[0] if found else None
 
 
 class ExperimentReads(Reading):
@@ -26,12 +40,12 @@ class ExperimentReads(Reading):
     def get_experiment(self, experiment_id: str) -> Optional[Experiment]:
         """See ``store.base``."""
         with self.reading() as connection:
-            return _with_tags(connection, connection.execute(_BY_ID, (int(experiment_id),)).fetchone())
+            return _one(connection, _BY_ID, int(experiment_id))
 
     def get_experiment_by_name(self, name: str) -> Optional[Experiment]:
         """See ``store.base``."""
         with self.reading() as connection:
-            return _with_tags(connection, connection.execute(_BY_NAME, (name,)).fetchone())
+            return _one(connection, self.tables.sql(_BY_NAME), name)
 
     def search_experiments(
         self,
@@ -45,8 +59,7 @@ class ExperimentReads(Reading):
         statement = select_experiments(view_type, clause, order, limit, cursor)
         with self.reading() as connection:
             rows, next_cursor = statement.page(connection.execute(statement.sql, statement.parameters).fetchall())
-            found = [_with_tags(connection, row) for row in rows]
-        return [experiment for experiment in found if experiment], next_cursor
+            return _with_tags(connection, rows), next_cursor
 
 
 class ExperimentWrites(ExperimentReads):

@@ -17,8 +17,9 @@ _KEPT = f"current_stage != '{DELETED_STAGE}'"
 _ALIASES = (
     f"SELECT alias FROM registered_model_aliases WHERE {IN_WORKSPACE} name = ? AND version = ? ORDER BY alias"
 )
+# The + keeps SQLite from the primary key, which has the order and every tag of every version before it.
 _TAGS = (
-    f"SELECT key, value FROM model_version_tags WHERE {IN_WORKSPACE} name = ? AND version = ? ORDER BY key"
+    f"SELECT key, value FROM model_version_tags WHERE {IN_WORKSPACE} name = ? AND version = ? ORDER BY +key"
 )
 # The highest version of each stage, of many models at once; with the lowest, in whose order MLflow lists them.
 _LATEST = (
