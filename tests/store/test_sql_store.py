@@ -163,6 +163,18 @@ def changed(path: Path, *statements: str) -> Path:
     return path
 
 
+def test_what_was_committed_is_moved_from_the_log_into_the_database_within_a_second(tmp_path: Path) -> None:
+    store = opened(tmp_path / "a.db", sync="1s")
+    with store.transaction() as tx:
+        time.sleep(1.0)  # longer than the pause between two looks at the log
+        tx.add_experiment("late", None, (), 1, "mlflow-artifacts:")
+    end = time.monotonic() + 30
+    while b"late" not in (tmp_path / "a.db").read_bytes():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    store.close()
+
+
 def test_an_unknown_newer_revision_is_opened_if_what_is_needed_is_there(tmp_path: Path) -> None:
     path = changed(
         tmp_path / "a.db",

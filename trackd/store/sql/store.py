@@ -75,8 +75,7 @@ class SqlStore(HistoryColumns, SqlReads, Store):
         """See ``store.base``."""
         if self.read_only:
             raise PermissionDenied("This server was started with --read-only: it takes no writes.")
-        self._written.set()
-        return SqlWriting(self.database, self.tables)
+        return SqlWriting(self.database, self.tables, self._written)
 
     def version(self) -> str:
         """See ``store.base``."""
@@ -98,14 +97,18 @@ class SqlStore(HistoryColumns, SqlReads, Store):
 
     def _keep_log_short(self) -> None:
         """In the background, so that no request pays for it: move what was committed from the log into the database."""
+        said = ""
         while not self._stopping.wait(_PAUSE):
             if self._written.is_set():
                 self._written.clear()
                 try:
                     self.database.checkpoint()
+                    said = ""
                 except (TrackdError, sqlite3.Error) as error:  # the log only grows; the next look tries again
                     self._written.set()
-                    self._log(f"{self.path}: the log could not be moved into the database yet: {error}")
+                    if said != str(error):
+                        said = str(error)
+                        self._log(f"{self.path}: the log could not be moved into the database yet: {said}")
 
     def close(self) -> None:
         """See ``store.base``."""
@@ -122,11 +125,12 @@ class SqlStore(HistoryColumns, SqlReads, Store):
 class SqlWriting:
     """One transaction."""
 
-    __slots__ = ("_database", "_tables")
+    __slots__ = ("_database", "_tables", "_written")
 
-    def __init__(self, database: Database, tables: Tables) -> None:
+    def __init__(self, database: Database, tables: Tables, written: threading.Event) -> None:
         self._database = database
         self._tables = tables
+        self._written = written
 
     def __enter__(self) -> DatabaseTransaction:
         return DatabaseTransaction(self._database.begin(), self._tables)
@@ -135,5 +139,7 @@ class SqlWriting:
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
         self._database.end(error)
+        # Not before: whoever keeps the log short must not look too early, and then no more.
+        self._written.set()
         if isinstance(error, sqlite3.Error):
             raise explain(error) from error
