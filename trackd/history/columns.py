@@ -7,7 +7,7 @@ that takes over what was worked out for the old one.
 from array import array
 from itertools import accumulate, chain, islice
 from math import isfinite
-from operator import gt
+from operator import ge, gt
 from typing import Dict, Iterable, Optional, Sequence, Tuple, Union
 
 from trackd.entities import Metric
@@ -72,9 +72,13 @@ class History:
         new._lines = {}
         if self.values:
             for axis, line in list(self._lines.items()):
-                column, added = (new.steps, steps) if axis == STEP else (new.times, times)
-                if line.order is None and column[len(self) - 1] <= added[0] and _ascends(added):
-                    new._lines[axis] = Line(column, new.values, None, new.plain)
+                columns, added = ((new.steps, new.times), (steps, times))
+                if axis != STEP:
+                    columns, added = columns[::-1], added[::-1]
+                last = len(self) - 1
+                follows = (columns[0][last], columns[1][last]) <= (added[0][0], added[1][0])
+                if line.order is None and follows and _in_order(*added):
+                    new._lines[axis] = Line(columns[0], new.values, None, new.plain)
         return new
 
     def line(self, axis: str) -> Line:
@@ -110,14 +114,18 @@ def joined(y: History, x: History) -> Line:
 
 
 def _sorted_line(first: "array[int]", second: "array[int]", values: "array[float]", plain: bool) -> Line:
-    if _ascends(first):
+    if _in_order(first, second):
         return Line(first, values, None, plain)
     order = array("q", sorted(range(len(first)), key=lambda position: (first[position], second[position])))
     return Line(array("q", map(first.__getitem__, order)), array("d", map(values.__getitem__, order)), order, plain)
 
 
-def _ascends(numbers: Sequence[int]) -> bool:
-    return not any(map(gt, numbers, islice(numbers, 1, None)))
+def _in_order(first: Sequence[int], second: Sequence[int]) -> bool:
+    """Whether points are sorted by the first column and, where that is equal, by the second."""
+    if not any(map(ge, first, islice(first, 1, None))):
+        return True  # every one is greater than the one before
+    pairs = zip(first, second)
+    return not any(map(gt, pairs, islice(zip(first, second), 1, None)))
 
 
 def _finite(value: float) -> bool:
