@@ -122,7 +122,8 @@ def _listen(config: Config, app: Callable[[], App]) -> Server:
 
     limits = Limits()
     if config.read_timeout is not None:
-        limits = limits._replace(read_time=float(config.read_timeout or LONGEST_TIMEOUT))
+        seconds = float(config.read_timeout or LONGEST_TIMEOUT)
+        limits = limits._replace(read_time=seconds, transfer_time=seconds)
     try:
         return Server(
             config.host.strip("[]"),

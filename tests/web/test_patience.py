@@ -102,7 +102,7 @@ def test_a_streamed_body_that_falls_silent_is_an_error_to_its_reader(serve: Serv
             return Response(error.status)
         return Response(200)
 
-    with serve(handle, read_time=0.2).connect() as wire:
+    with serve(handle, transfer_time=0.2).connect() as wire:
         wire.send(post(b"x" * 100_000, path=b"/stream")[:-1])
         assert wire.answer().status == 408
         assert wire.ended()

@@ -125,7 +125,7 @@ class BodyStream(io.RawIOBase):
     """The body of a request whose route reads it while it arrives.
 
     ``read(n)`` and ``readinto`` wait for at least one byte and give at most what was asked for; ``b""`` is the end.
-    They raise ``TrackdError`` for a body that ends early or breaks its framing (400), or is silent for the read
+    They raise ``TrackdError`` for a body that ends early or breaks its framing (400), or is silent for the transfer
     time (408).
     """
 

@@ -230,7 +230,7 @@ class Connection:
         return bool(self.rest) or (self._decoder is not None and not self._decoder.done)
 
     def receive(self, size: int) -> bytes:
-        """For streamed bodies: waits for the read time. Nothing is the end of the connection."""
+        """For streamed bodies: waits for the transfer time. Nothing is the end of the connection."""
         try:
             return self.sock.recv(size)
         except OSError as error:
@@ -245,12 +245,12 @@ class Connection:
 
     def _broken_body(self, error: OSError) -> RequestRefused:
         if isinstance(error, (BlockingIOError, socket.timeout)):
-            return RequestRefused(f"Nothing of the body came for {self._limits.read_time:g} seconds.", 408)
+            return RequestRefused(f"Nothing of the body came for {self._limits.transfer_time:g} seconds.", 408)
         return RequestRefused(f"The connection broke within the body: {error}.")
 
     def wait_for_body(self) -> None:
-        """A receive waits for the read time from now on."""
-        self._patience(self._limits.read_time)
+        """A receive waits for the transfer time from now on."""
+        self._patience(self._limits.transfer_time)
 
     def wait_for_request(self) -> None:
         """A receive waits for the linger time from now on."""
@@ -353,6 +353,11 @@ class Connection:
     def writing(self) -> bool:
         """Whether a part of a response has not left yet."""
         return bool(self._output) or self._file is not None or self._pieces is not None
+
+    @property
+    def transfers(self) -> bool:
+        """Whether what is under way, in either direction, is a file and not a message."""
+        return self._file is not None or self._pieces is not None or (self._head is not None and self._head.streaming)
 
     def close(self) -> None:
         """Closes the socket, and the file of a response that was not sent to its end."""

@@ -28,6 +28,9 @@ class Limits(NamedTuple):
     head_time: float = 15.0
     # Silence within a body, and within a response that the client does not take. 408, or the connection is closed.
     read_time: float = 30.0
+    # The same for streamed bodies and for files: whoever sends or takes much may pause for longer, while a disk
+    # catches up or a network comes back. However long a transfer takes, it is never the time as a whole that ends it.
+    transfer_time: float = 60.0
     # Silence between requests. A parked connection costs about 1 KB and a file descriptor; clients notice a closed
     # one before they use it, but pay for a new one.
     idle_time: float = 600.0
@@ -46,10 +49,11 @@ class Limits(NamedTuple):
     # Worker threads. More cost memory and switches, fewer make slow requests stand in the way. Together with
     # the threads of the rest of the program it must stay below 64.
     workers: int = 48
-    # Workers that may wait for their connection's next request, and workers that may wait for a streamed body.
-    # Together well below all workers: the others are for whoever comes.
-    lingering: int = 24
-    streaming: int = 16
+    # Workers that may wait for their connection's next request, and workers that may wait for a streamed body. Together
+    # below all workers: the others are for whoever comes. A client in parts sends as many at a time as it has cores, or
+    # 12; an upload that waits for a worker is not read meanwhile, and clients wait for two minutes.
+    lingering: int = 18
+    streaming: int = 24
     # Connections that the system completes before we accept them. With 5, a burst of 20 clients sees resets.
     backlog: int = 1024
     # File descriptors that connections leave to stores and log files.

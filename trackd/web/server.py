@@ -280,14 +280,20 @@ class Server:
         before, connection.state = connection.state, connection.progress
         # The time for a head is for all of it, the time for a body is for each silence.
         if connection.state != before or connection.state == BODY:
-            connection.deadline = time.monotonic() + self._times[connection.state]
+            connection.deadline = time.monotonic() + self._seconds(connection)
         self._watcher.watch(connection)
+
+    def _seconds(self, connection: Connection) -> float:
+        """How long the connection may stay in its state."""
+        if connection.state in (BODY, WRITING) and connection.transfers:
+            return self._limits.transfer_time
+        return self._times[connection.state]
 
     def _sweep(self, now: float) -> None:
         for connection in [each for each in list(self._parked) if each.deadline <= now]:
             if connection.state in (HEAD, BODY):
                 part = "head" if connection.state == HEAD else "body"
-                seconds = self._times[connection.state]
+                seconds = self._seconds(connection)
                 error = RequestRefused(f"The {part} of the request took over {seconds:g} seconds.", 408)
                 self._refuse(connection, error)
             else:
@@ -322,7 +328,7 @@ class Server:
         """Leaves the connection to the selector; the last that the caller may do with it."""
         self._lingering.discard(connection)
         connection.state = state
-        connection.deadline = time.monotonic() + self._times[state]
+        connection.deadline = time.monotonic() + self._seconds(connection)
         self._parked.add(connection)
         self._watcher.watch(connection, state == WRITING)
         if not self._ticking or self._stopping:
