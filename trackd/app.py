@@ -69,7 +69,10 @@ class App:
         response = self._guard.check(request)
         if response is None:
             response = self._answer(request)
-        response.headers.extend(self._guard.headers(request))
+        # Files have nosniff even where the guard is off.
+        said = response.headers
+        more = self._guard.headers(request)
+        said.extend([each for each in more if each not in said] if said else more)
         return response
 
     def _answer(self, request: Request) -> Response:
