@@ -59,7 +59,7 @@ class Client:
         if response.pieces is not None:
             response.body = b"".join(response.pieces)
         is_json = response.content_type == "application/json"
-        return Reply(response.status, json.loads(response.body) if is_json else None, response)
+        return Reply(response.status, json.loads(response.body) if is_json and response.body else None, response)
 
     def get(self, path: str, query: Query = "") -> Reply:
         """A GET; a query that is not text is encoded, lists as repeated keys."""

@@ -202,7 +202,7 @@ def test_a_download_is_an_attachment_that_no_browser_runs(client: Client) -> Non
         ("p.png", "image/png"), ("x.bin", "application/octet-stream"), ("page.html", "text/plain"),
         ("s.svg", "text/plain"), ("j.js", "text/plain"), ("x.xhtml", "text/plain"), ("PAGE.HTML", "text/plain"),
         ("m.pkl", "application/octet-stream"), ("none", "application/octet-stream"),
-        ("t.tar.gz", "application/octet-stream"),
+        ("t.tar.gz", "application/x-tar"), ("a.css", "application/octet-stream"), ("d.pdf", "application/pdf"),
     ):  # fmt: skip
         put(client, name)
         reply = download(client, name)

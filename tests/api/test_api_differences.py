@@ -441,6 +441,39 @@ def _(client: Client) -> None:
     assert keys == sorted(keys) == ["a", "mlflow.runName", "z"]
 
 
+@row("A backslash in an artifact's path")
+def _(client: Client) -> None:
+    for path in ("a\\b", "..\\x"):
+        reply = client.send("PUT", f"/api/2.0/mlflow-artifacts/artifacts/{path}", b"x", headers={"content-length": "1"})
+        assert (reply.status, reply.error) == (400, "INVALID_PARAMETER_VALUE")
+
+
+@row("Artifacts of a run whose location is a folder elsewhere on the server's host")
+def _(client: Client) -> None:
+    made = client.ok("experiments/create", name="elsewhere", artifact_location="/etc")
+    reply = client.get("artifacts/list", {"run_id": client.run(made["experiment_id"])})
+    assert (reply.status, reply.error) == (400, "INVALID_PARAMETER_VALUE")
+    assert "--artifact-roots" in reply.json["message"]
+
+
+@row("Uploads in parts, where artifacts are kept in a folder")
+def _(client: Client) -> None:
+    reply = client.post("/api/2.0/mlflow-artifacts/mpu/create/a", {"path": "b", "num_parts": 2})
+    assert reply.status == 200 and len(reply.json["credentials"]) == 2
+
+
+@row("A page, a script or SVG among the artifacts, downloaded")
+def _(client: Client) -> None:
+    for name in ("a.html", "a.js", "a.svg"):
+        path = f"/api/2.0/mlflow-artifacts/artifacts/{name}"
+        assert client.send("PUT", path, b"x", headers={"content-length": "1"}).status == 200
+        response = client.get(path).response
+        assert response.file is not None
+        response.file.file.close()
+        assert response.content_type == "text/plain"
+        assert dict(response.headers)["Content-Disposition"].startswith("attachment")
+
+
 @row("server-info")
 def _(client: Client) -> None:
     info = client.get("/api/3.0/mlflow/server-info").json

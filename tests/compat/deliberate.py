@@ -129,6 +129,7 @@ NOT_KEPT_WRONGLY: Sequence[Deliberate] = (
     refused("An experiment id in another script's digits", "get an id of another script's digits"),
     refused("registered-models/search with `max_results` 0 or below", "no models"),
     refused("A model version's source above 10,000 characters", "a version from a very long source"),
+    refused("A backslash in an artifact's path", "upload a backslash", "delete the backslash"),
 )
 
 NEVER_A_SERVER_ERROR: Sequence[Deliberate] = (
@@ -202,6 +203,10 @@ ACCEPTED: Sequence[Deliberate] = (
     )._replace(folders_only=True),
     taken("Logging an output again", "log the same output again"),
     taken("A run with an empty mlflow.runName tag", "a run with an empty name tag"),
+    taken(
+        "Uploads in parts, where artifacts are kept in a folder",
+        "create an upload in parts", "create an upload in parts for the browser",
+    ),
 )
 
 KEPT_TOGETHER: Sequence[Deliberate] = (
@@ -245,6 +250,9 @@ REPLIES: Sequence[Deliberate] = (
         "Refusals of a Host or an Origin", 403, None,
         ["a Host of somewhere else", "an Origin of somewhere else"], r"\.(nosniff|frame)",
     ),
+    Deliberate(
+        "A page, a script or SVG among the artifacts, downloaded", 200, None, ["download a page"], r"\.(type|body)",
+    ),
 )
 
 #: Too small for the page: nobody sends these, and either answer serves.
@@ -263,6 +271,23 @@ TRIFLES: Sequence[Deliberate] = (
         "OPTIONS: without a type, as there is no body; 204 on every path", 204, None,
         ["OPTIONS on a route", "OPTIONS on an unknown path"],
     ),
+    Deliberate(
+        "Errors of uploads and downloads: in the form of all others", 400, "INVALID_PARAMETER_VALUE",
+        ["upload with a slash at the end", "download a folder"], r"\.body",
+    ),
+    refused("Two slashes before a path to delete: MLflow redirects", "delete '/etc/passwd'", "delete '//x'"),
+    Deliberate(
+        "A file above the limit of the browser's route: as any body above its limit", 413, "INVALID_PARAMETER_VALUE",
+        ["upload too much from the browser"], r"\.status",
+    ),
+    Deliberate(
+        "Uploads in parts are there, so that one that is not is missing", 404, "RESOURCE_DOES_NOT_EXIST",
+        ["complete an unknown upload", "complete an unknown upload for the browser"],
+    ),
+    taken(
+        "Aborting an upload that is not there is fine, as in S3",
+        "abort an unknown upload", "abort an unknown upload for the browser",
+    ),
 )
 
 #: The rows that the page has.
@@ -273,6 +298,7 @@ DIFFERENCES: Sequence[Deliberate] = (*ON_THE_PAGE, *TRIFLES)
 
 #: Rows of the page that no step here shows, and why.
 SHOWN_ELSEWHERE: Dict[str, str] = {
+    "Artifacts of a run whose location is a folder elsewhere on the server's host": "the test beside the page",
     "Malformed JSON": "both answer 400 with the same code; only the words say more",
     "The order of a run's tags and params": "the normaliser sorts them, as the order carries no meaning",
     "A store without room, without permission, or locked": "tests/faults",

@@ -3,6 +3,7 @@
 from typing import List
 
 from tests.compat import (
+    steps_artifacts,
     steps_experiments,
     steps_logged_models,
     steps_metrics,
@@ -20,5 +21,6 @@ STEPS: List[Step] = [
     *steps_search.STEPS,
     *steps_logged_models.STEPS,
     *steps_registry.STEPS,
+    *steps_artifacts.STEPS,
     *steps_wire.STEPS,
 ]

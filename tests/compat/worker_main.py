@@ -17,7 +17,15 @@ def tasks(module: str) -> Dict[str, Callable[..., Any]]:
         from importlib import import_module
 
         return dict(import_module(module).TASKS)
-    from tests.compat import client_session, folder_writer, live_writer, model_session, model_writer, store_dump
+    from tests.compat import (
+        artifact_session,
+        client_session,
+        folder_writer,
+        live_writer,
+        model_session,
+        model_writer,
+        store_dump,
+    )
 
     return {
         **{"client " + name: task for name, task in client_session.SCENARIOS.items()},
@@ -30,6 +38,7 @@ def tasks(module: str) -> Dict[str, Callable[..., Any]]:
         **{"models " + name: task for name, task in model_session.SCENARIOS.items()},
         "models all of": model_session.all_of,
         "models read back": model_session.read_back,
+        **{"artifacts " + name: task for name, task in artifact_session.TASKS.items()},
         **{"live " + name: task for name, task in live_writer.TASKS.items()},
     }
 

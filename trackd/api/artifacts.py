@@ -49,7 +49,7 @@ def upload_artifact(ctx: Context, run_uuid: fields.RunId, path: fields.ArtifactF
         raise PayloadTooLarge(f"The file has {size} bytes; this route takes {MOST_FROM_BROWSER} at most.")
     store, base = ctx.locations.find(run.artifact_uri)
     store.write(joined(base, path), _AtMost(ctx.request.stream, MOST_FROM_BROWSER), size)
-    return Response(200, b"", "")
+    return Response(200, b"")
 
 
 @route("POST", "/api/2.0/mlflow/artifacts/presigned-download-url")

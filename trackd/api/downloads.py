@@ -24,8 +24,8 @@ TEXT = frozenset(
     "txt log err cfg conf cnf cf ini properties prop hocon toml yaml yml xml json js py py3 csv tsv md rst ipynb "
     "MLmodel MLproject html htm xhtml xht shtml mht mhtml svg svgz xsl xslt mjs cjs".split()
 )
-#: Types that are kept: pictures, sound, films, PDF. What else a host's table of types knows is sent as bytes.
-_SHOWN = re.compile(r"(image|audio|video|font)/(?!svg)[\w.+-]+|text/plain|application/(pdf|zip|gzip|x-tar)")
+#: Of the types that the table of the host knows, those that a browser acts upon.
+_ACTIVE = re.compile(r"html|xml|svg|script|css|wasm|flash|java|manifest|multipart|message|mhtml")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
@@ -84,7 +84,7 @@ def _answer(request: Request, opened: Opened, name: str) -> Response:
         opened.close()
         if status == 416:
             headers.append(("Content-Range", f"bytes */{opened.size}"))
-        return Response(status, b"", "", headers)
+        return Response(status, b"", "text/plain; charset=utf-8", headers)
     if len(ranges) > 1:
         return _several(opened, ranges, kind, headers)
     start, stop = ranges[0]
@@ -136,8 +136,8 @@ def content_type(name: str) -> str:
         return "text/plain"
     import mimetypes  # Reads the tables of the host, which takes some milliseconds.
 
-    found, encoding = mimetypes.guess_type(name)
-    return found if found and not encoding and _SHOWN.fullmatch(found) else "application/octet-stream"
+    found = mimetypes.guess_type(name)[0]
+    return found if found and not _ACTIVE.search(found) else "application/octet-stream"
 
 
 def disposition(name: str) -> str:

@@ -40,9 +40,9 @@ class Limits(NamedTuple):
     # How long a worker waits for a client that does not take its response. Then the connection is parked until it does.
     send_time: float = 0.05
     # After an answer that ends the connection: what is read and dropped so that the client gets the answer and not a
-    # reset (RFC 9112, 9.6), and for how long.
-    drain: int = 4 * 1024 * 1024
-    drain_time: float = 2.0
+    # reset (RFC 9112, 9.6), and for how long. Who uploads a model to a wrong path is told so, if it is not too large.
+    drain: int = 64 * 1024 * 1024
+    drain_time: float = 5.0
     # What must have arrived of a streamed body before a worker takes it: small files arrive whole, and clients that
     # trickle hold no thread until then.
     stream_start: int = 64 * 1024
