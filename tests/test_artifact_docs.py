@@ -50,7 +50,7 @@ class Place:
             port = re.search(r"--port (\d+)", command)
             own = str(free_port())
             self.ports[port.group(1) if port else "5000"] = own
-            words = [word for word in self.text(command).split()[4:]]
+            words = self.text(command).split()[4:]
             env = environment(MLFLOW_PORT=own)
             stack.enter_context(Running(folder, *words, command=["server"], env=env))
 
