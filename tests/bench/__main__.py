@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import List, Optional, Sequence
 
 from tests import environments
-from tests.bench import models, process, registry, report, workloads
+from tests.bench import artifacts, models, process, registry, report, workloads
 from tests.bench.data import EXISTING, LARGE
 from tests.bench.runner import Column, Runner, memory_folder, say
 from tests.bench.servers import SERVERS, Server
 from tests.bench.workloads import Settings, Workload
 
 #: All rows, in the order of the table.
-WORKLOADS = (*workloads.WORKLOADS, *models.WORKLOADS, *registry.WORKLOADS)
+WORKLOADS = (*workloads.WORKLOADS, *models.WORKLOADS, *registry.WORKLOADS, *artifacts.WORKLOADS)
 
 
 def parser() -> argparse.ArgumentParser:

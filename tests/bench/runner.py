@@ -89,6 +89,8 @@ class Runner:
             self._once(server, rows["models"], column)
         if rows.get("registry"):
             self._registry(server, rows["registry"], column)
+        if rows.get("artifacts"):
+            self._once(server, rows["artifacts"], column)
         if rows.get("long"):
             self._once(server, rows["long"], column)
         return column

@@ -59,7 +59,7 @@ class Trackd(Server):
 
     name = "trackd"
     label = "trackd"
-    stages: Sequence[str] = ("start", "write", "write-full", "read", "folder", "models", "registry", "long")
+    stages: Sequence[str] = ("start", "write", "write-full", "read", "folder", "models", "registry", "artifacts", "long")
     is_peer = False
     sync_modes = ("1s", "full")
 
@@ -115,7 +115,7 @@ class TrackdSqlite(Trackd):
 class Mlflow(Server):
     """``mlflow server`` on SQLite, which is its default; on a folder it refuses to start unless told twice."""
 
-    stages = ("start", "write", "read", "models", "registry")
+    stages = ("start", "write", "read", "models", "registry", "artifacts")
     starts = 1
     scratch = "_MLFLOW_HUEY_STORAGE_PATH"
 

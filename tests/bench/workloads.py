@@ -1,7 +1,6 @@
 """The workloads: one row of the table each, with its budget from DESIGN.md and the function that measures it.
 
-A new row is one entry of ``WORKLOADS`` and one function. (Artifact up and down, one stream, 600 and 1,000 MB/s, come
-here with the artifact store, under the stage ``write``.)
+A new row is one entry of ``WORKLOADS`` and one function. Those of models and artifacts have modules of their own.
 """
 
 from itertools import islice
