@@ -95,6 +95,17 @@ def test_every_form_of_a_proxied_location_is_the_same_place(
     assert body(client.get("/get-artifact", {"run_id": run, "path": "a.txt"})) == b"data"
 
 
+def test_a_location_somewhere_on_the_web_is_not_served(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_ALLOWED_HOST_ADDRESSED_ARTIFACT_SCHEMES", "https,hdfs")
+    put(client, "a/b", b"x")
+    for location in ("https://example.com/a", "hdfs://host/a", "gs://bucket/a", "dbfs:/a"):
+        experiment = client.ok("experiments/create", name=location, artifact_location=location)["experiment_id"]
+        run = client.run(experiment)
+        for reply in (client.get("artifacts/list", {"run_id": run}),
+                      client.get("/get-artifact", {"run_id": run, "path": "b"})):  # fmt: skip
+            assert (reply.status, reply.error) == (400, "INVALID_PARAMETER_VALUE")
+
+
 def test_the_artifacts_of_a_run_in_a_folder_are_shown_from_there(tmp_path: Path) -> None:
     client = folder_client(tmp_path, default_artifact_root=str(tmp_path / "mlruns"), serve_artifacts=False)
     place = str(tmp_path / "mlruns" / "0")

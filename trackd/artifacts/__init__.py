@@ -114,6 +114,9 @@ def _beside(backend: str) -> List[str]:
 def proxied_path(location: str) -> ArtifactPath:
     """``0/abc/artifacts`` for all of ``mlflow-artifacts:/0/abc/artifacts``, with host or port, and the URL forms."""
     path = urlsplit(location).path
+    if scheme_of(location) != "mlflow-artifacts" and not _ANCHOR.match(path):
+        # A file somewhere on the web.
+        raise _out_of_reach(location)
     return artifact_path(_ANCHOR.sub("", path).lstrip("/"))
 
 
