@@ -47,7 +47,8 @@ class App:
         self._registry = registry
         self._places = places or Places(config)
         #: Told of each write to a run, where runs that fall silent are marked.
-        self.silence: Optional[Silence] = Silence(store, config.fail_silent_runs) if config.fail_silent_runs else None
+        marks = config.fail_silent_runs if not config.artifacts_only else None
+        self.silence: Optional[Silence] = Silence(store, marks) if marks else None
         self._config = config
         self._router = Router(routes(), config.static_prefix)
         self._bindings: Dict[Route, Binding] = {each: Binding(each) for each in self._router.routes}

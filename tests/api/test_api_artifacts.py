@@ -335,7 +335,7 @@ def test_without_serving_the_routes_of_the_proxy_are_switched_off_and_no_others(
 
 
 def test_artifacts_only_answers_artifacts_and_health_and_nothing_else(tmp_path: Path) -> None:
-    config = Config(artifacts_only=True, artifacts_destination=str(tmp_path / "mlartifacts"))
+    config = Config(artifacts_only=True, artifacts_destination=str(tmp_path / "mlartifacts"), fail_silent_runs=60)
     client = Client(App(NoStore(), config))
     found = statuses(client)
     on = {path for path, status in found.items() if status != 503}
