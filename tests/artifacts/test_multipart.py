@@ -16,6 +16,7 @@ from trackd.artifacts import parts as parts_module
 from trackd.artifacts.local import WORKSHOP, LocalArtifacts
 from trackd.artifacts.paths import ArtifactPath
 from trackd.config import Config
+from trackd.errors import ResourceDoesNotExist
 
 MPU = "/api/2.0/mlflow-artifacts/mpu"
 PROXY = "/api/2.0/mlflow-artifacts/artifacts"
@@ -237,6 +238,7 @@ def test_uploads_that_nothing_comes_to_are_swept_and_others_stay(client: Client,
     now = (folder / old["upload_id"]).stat().st_mtime
     assert store.sweep(now + parts_module.STALE - 60) == 0
     os.utime(folder / old["upload_id"], (now - parts_module.STALE - 1,) * 2)
+    (folder / ("0" * 32 + ".gone")).mkdir()
     assert store.sweep(now) == 1 and left(tmp_path) == [new["upload_id"]]
 
 
@@ -307,3 +309,22 @@ def test_an_upload_is_not_completed_while_a_part_is_being_written(tmp_path: Path
     (upload,) = store.list_uploads(ArtifactPath("f"))
     store.complete_upload(ArtifactPath("f"), upload_id, [(1, upload.parts[0].etag)])
     assert (tmp_path / "f").read_bytes() == b"x"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps open files where they are")
+def test_a_part_that_is_being_written_when_its_upload_is_aborted_fails_and_leaves_nothing(tmp_path: Path) -> None:
+    store = LocalArtifacts(str(tmp_path))
+    upload_id = store.create_upload(ArtifactPath("f"), 1)
+
+    class Aborting(io.RawIOBase):
+        """A stream that aborts the upload while it is read."""
+
+        def readinto(self, buffer: Any) -> int:
+            store.abort_upload(ArtifactPath("f"), upload_id)
+            return 0
+
+    for size in (None, 0):
+        with pytest.raises(ResourceDoesNotExist):
+            store.write_part(upload_id, 1, *target(store, upload_id), Aborting(), size)
+        assert os.listdir(tmp_path / WORKSHOP) == [] and store.list_uploads(ArtifactPath("f")) == []
+        upload_id = store.create_upload(ArtifactPath("f"), 1)

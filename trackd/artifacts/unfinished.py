@@ -35,13 +35,18 @@ def write_all(descriptor: int, data: memoryview) -> None:
         data = data[os.write(descriptor, data) :]
 
 
-def locked_file(folder: str) -> Tuple[str, int]:
-    """A new file, locked for as long as it is open: its path and descriptor. The folder is made if it is not there."""
+def locked_file(folder: str, make: bool = True) -> Tuple[str, int]:
+    """A new file, locked for as long as it is open: its path and descriptor.
+
+    A folder that is not there is made; with ``make=False`` that is a ``FileNotFoundError``.
+    """
     while True:
         path = os.path.join(folder, f"{os.getpid():x}-{threading.get_ident():x}-{next(_names):x}")
         try:
             descriptor = os.open(path, _CREATE, 0o666)
         except FileNotFoundError:
+            if not make:
+                raise
             os.makedirs(folder, exist_ok=True)
             continue
         except FileExistsError:
