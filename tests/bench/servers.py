@@ -59,7 +59,9 @@ class Trackd(Server):
 
     name = "trackd"
     label = "trackd"
-    stages: Sequence[str] = ("start", "write", "write-full", "read", "folder", "models", "registry", "artifacts", "long")
+    stages: Sequence[str] = (
+        "start", "write", "write-full", "read", "folder", "models", "registry", "artifacts", "long"
+    )
     is_peer = False
     sync_modes = ("1s", "full")
 
