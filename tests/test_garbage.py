@@ -226,3 +226,23 @@ def test_deleted_logged_models_go_and_those_of_a_deleted_experiment(
     assert len(garbage.remove(store, places, plan).removed) == 3
     assert store.get_logged_model_info(gone) is None and store.get_logged_model_info(inside) is None
     assert store.get_logged_model_info(kept) is not None and len(places.files) == 1
+
+
+def test_what_holds_the_files_of_a_model_version_stays_unless_it_is_named(
+    client: Client, store: Store, places: Places
+) -> None:
+    experiment_id = client.ok("experiments/create", name="gone")["experiment_id"]
+    held, other, model_id = client.run(experiment_id), client.run(experiment_id), logged_model(client)
+    client.ok("registered-models/create", name="iris")
+    client.ok("model-versions/create", name="iris", source=location(client, held) + "/model", run_id=held)
+    client.ok("model-versions/create", name="iris", source=f"models:/{model_id}", model_id=model_id)
+    client.ok("experiments/delete", experiment_id=experiment_id)
+    assert client.send("DELETE", f"logged-models/{model_id}").status == 200
+    plan = garbage.find(store, Wanted(), 2**42)
+    assert ids(plan) == [other] and len(plan.kept) == 2
+    assert any(held in line and "version 1 of the model 'iris'" in line for line in plan.kept)
+    garbage.remove(store, places, plan)
+    assert store.get_experiment(experiment_id) is not None
+    assert ids(garbage.find(store, Wanted(run_ids=[held]), 2**42)) == [held]
+    assert ids(garbage.find(store, Wanted(experiment_ids=[experiment_id]), 2**42)) == sorted([held, experiment_id])
+    assert ids(garbage.find(store, Wanted(model_ids=[model_id]), 2**42)) == [model_id]

@@ -1,7 +1,8 @@
 """What is garbage and how it goes for good: the rules behind ``trackd gc`` and behind emptying the trash over HTTP.
 
 As in ``mlflow gc``: deleted runs, deleted logged models, and deleted experiments with all that is in them. Otherwise
-than there, who names some means these and nothing else. Three steps, so that a user sees what goes before it goes::
+than there, who names some means these and nothing else, and what holds the files of a model version stays. Three steps,
+so that a user sees what goes before it goes::
 
     plan = find(store, Wanted(older_than=30 * 86_400_000), now)
     plan = measure(plan, Reach(locations))
@@ -19,7 +20,7 @@ from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Protoco
 
 from trackd.artifacts.base import Locations
 from trackd.artifacts.paths import ArtifactPath
-from trackd.entities import DELETED, DELETED_ONLY, Experiment, LoggedModelInfo, RunInfo
+from trackd.entities import DELETED, DELETED_ONLY, Experiment, LoggedModelInfo, ModelVersion, RunInfo
 from trackd.errors import InvalidParameterValue, InvalidState, ResourceDoesNotExist, TrackdError
 from trackd.fields.kinds import is_id, shown
 from trackd.store.base import Reads, Store, Transaction
@@ -146,9 +147,38 @@ def find(store: Reads, wanted: Wanted, now: int) -> Plan:
         _add(items, _of_run(info))
     for model in _models(store, wanted, before, everything):
         _add(items, _of_model(model))
+    if everything:
+        spared = _spare(store, items, plan.kept)
+        experiments = [each for each in experiments if each.experiment_id not in spared]
     plan.items.extend(items.values())
     plan.items.extend(Item(EXPERIMENT, each.experiment_id, each.experiment_id, each.name) for each in experiments)
     return plan
+
+
+def _spare(store: Reads, items: Dict[Tuple[str, str], Item], kept: List[str]) -> Set[str]:
+    """Leave what holds the files of a model version: who deleted a run may not have thought of it. Its experiments."""
+    spared: Set[str] = set()
+    for version in _all_versions(store):
+        for place in (version.storage_location, version.source):
+            for part in re.split(r"[/:]", place or ""):
+                for kind, flag in ((RUN, "--run-ids"), (MODEL, "--logged-model-ids")):
+                    item = items.pop((kind, part), None)
+                    if item is not None:
+                        spared.add(item.experiment_id)
+                        kept.append(
+                            f"{kind} {part} stays: version {version.version} of the model {version.name!r} has its "
+                            f"files there; {flag} {part} removes it all the same"
+                        )
+    return spared
+
+
+def _all_versions(store: Reads) -> Iterator[ModelVersion]:
+    page, cursor = store.search_model_versions(True, None, (), 1000)
+    while True:
+        yield from page
+        if cursor is None:
+            return
+        page, cursor = store.search_model_versions(True, None, (), 1000, cursor)
 
 
 def _add(items: Dict[Tuple[str, str], Item], item: Item) -> None:
