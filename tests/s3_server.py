@@ -1,6 +1,7 @@
 """An S3 server for tests: moto's, with a proxy before it that can be told to fail like a network or a busy S3."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -28,9 +29,7 @@ class Moto:
             self.boto3 = environments.packages(environments.BOTO3)
         except environments.Unavailable as error:
             pytest.skip(str(error))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self._log = open(folder / "moto.log", "w", encoding="utf-8")
         self.process = subprocess.Popen(
             [str(command), "-H", "127.0.0.1", "-p", str(self.port)], stdout=self._log, stderr=subprocess.STDOUT
@@ -57,15 +56,8 @@ class Moto:
         return {**environment, **self.variables(), "PYTHONPATH": path}
 
     def __enter__(self) -> "Moto":
-        end = time.monotonic() + 60
-        while time.monotonic() < end and self.process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return self
-            except OSError:
-                time.sleep(0.05)
-        self.__exit__(None, None, None)
-        raise AssertionError("moto_server did not start: " + Path(self._log.name).read_text(encoding="utf-8"))
+        wait_for(self.port, self.process)
+        return self
 
     def __exit__(
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
@@ -73,6 +65,64 @@ class Moto:
         self.process.terminate()
         self.process.wait(30)
         self._log.close()
+
+
+class S3rver:
+    """``s3rver`` of the npm registry, another S3 server by other people, with an empty bucket; entering starts it."""
+
+    _VERSION = "3.7.1"
+
+    def __init__(self, folder: Path) -> None:
+        npm, node = shutil.which("npm"), shutil.which("node")
+        if npm is None or node is None:
+            pytest.skip("node and npm are not installed (Debian: apt-get install nodejs npm)")
+        place = environments.CACHE / f"s3rver-{self._VERSION}"
+        program = place / "node_modules" / "s3rver" / "bin" / "s3rver.js"
+        if not program.exists():
+            place.mkdir(parents=True, exist_ok=True)
+            words = [npm, "install", "--silent", "--no-audit", "--no-fund", f"s3rver@{self._VERSION}"]
+            subprocess.run(words, cwd=str(place), check=True)
+        self.port = free_port()
+        # It makes its tokens with a cipher that OpenSSL 3 calls old.
+        env = dict(os.environ, NODE_OPTIONS="--openssl-legacy-provider")
+        words = [node, str(program), "-d", str(folder), "-a", "127.0.0.1", "-p", str(self.port), "--silent"]
+        self.process = subprocess.Popen([*words, "--configure-bucket", BUCKET], env=env)
+        wait_for(self.port, self.process)
+
+    def variables(self) -> Dict[str, str]:
+        """The environment of a program that is to use it."""
+        return {
+            "MLFLOW_S3_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
+            "AWS_ACCESS_KEY_ID": "S3RVER",
+            "AWS_SECRET_ACCESS_KEY": "S3RVER",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+
+    def stop(self) -> None:
+        """End it."""
+        self.process.terminate()
+        self.process.wait(30)
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
+    """Return when something listens there; an AssertionError if the process ends, or takes too long."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    process.kill()
+    raise AssertionError("the S3 server did not start")
 
 
 class Proxy:

@@ -4,11 +4,12 @@ import io
 import os
 import sys
 import urllib.request
+from pathlib import Path
 from typing import Iterator, List, Optional
 
 import pytest
 
-from tests.s3_server import BUCKET, SECRET, Moto, Proxy
+from tests.s3_server import BUCKET, SECRET, Moto, Proxy, S3rver
 from trackd.artifacts import open_artifacts, s3, s3_client
 from trackd.artifacts.base import ArtifactStore
 from trackd.artifacts.paths import ROOT, ArtifactPath
@@ -334,6 +335,43 @@ def test_an_upload_holds_two_parts_in_memory_at_most(store: S3Artifacts) -> None
         assert tracemalloc.get_traced_memory()[1] < PART
     finally:
         tracemalloc.stop()
+
+
+@slow
+def test_an_s3_server_by_other_people_understands_the_same(
+    moto: Moto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = S3rver(tmp_path)
+    try:
+        for name, value in server.variables().items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(s3_client, "_client", None)
+        other = S3Artifacts(f"s3://{BUCKET}/pre fix")
+        for size in (0, 10, PART + 1):
+            data = os.urandom(size)
+            put(other, f"d/ü {size}", data)
+            assert got(other, f"d/ü {size}") == data
+            assert b"".join(other.open(P(f"d/ü {size}")).read(2, min(9, size))) == data[2:9]
+        put(other, "d/10/x", b"1")
+        assert [(e.name, e.is_dir, e.size) for e in other.list(P("d"))] == [
+            ("10", True, 0), ("ü 0", False, 0), ("ü 10", False, 10), (f"ü {PART + 1}", False, PART + 1)
+        ]
+        upload_id = other.create_upload(P("parts"), 1)
+        (target,) = other.targets(P("parts"), upload_id, [1], "")
+        asked = urllib.request.Request(target.url, b"part", {"Content-Type": "application/octet-stream"}, method="PUT")
+        with urllib.request.urlopen(asked) as answer:
+            other.complete_upload(P("parts"), upload_id, [(1, answer.headers["ETag"])])
+        with urllib.request.urlopen(other.presign_download(P("parts"), 60).url) as answer:
+            assert answer.read() == b"part"
+        with pytest.raises(ResourceDoesNotExist):
+            other.open(P("missing"))
+        with pytest.raises(InvalidParameterValue, match="folder"):
+            other.open(P("d/10"))
+        other.delete(P("d"))
+        assert dict(other.walk(ROOT)) == {"parts": 4}
+        assert other.sweep(1.9e9) == 0, "it cannot list uploads, and that is no reason not to start"
+    finally:
+        server.stop()
 
 
 def test_without_boto3_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
