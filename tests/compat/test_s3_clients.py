@@ -120,7 +120,8 @@ def test_a_client_logs_and_reads_through_trackd_and_knows_nothing_of_s3(
 
 
 def test_a_client_sends_large_files_in_parts_to_s3_itself(moto: Moto, proxied: Running) -> None:
-    uri = session(environments.MLFLOW_3, f"http://127.0.0.1:{proxied.port}", 12, {**environment(), **IN_PARTS}, " in parts")
+    env = {**environment(), **IN_PARTS}
+    uri = session(environments.MLFLOW_3, f"http://127.0.0.1:{proxied.port}", 12, env, " in parts")
     path = uri.partition("mlflow-artifacts:/")[2]
     opened = S3Artifacts(f"s3://{BUCKET}/proxied/{path}").open(ArtifactPath("large/big.bin"))
     assert opened.etag.endswith('-3"'), "an object of three parts"

@@ -74,6 +74,8 @@ def _side(uri: str, given: Mapping[str, str], is_source: bool) -> Iterator[Targe
         config = Config(
             backend_store_uri=store_uri(uri),
             read_only=is_source,
+            # Nobody is told that a run is there before the end, when all of it is brought to the disk.
+            sync="1s",
             artifacts_destination=artifact_folder(given.get(flag, "./mlartifacts")),
             artifact_roots=words_of(given.get("--artifact-roots", "")) if is_source else None,
         )
