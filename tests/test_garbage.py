@@ -246,3 +246,33 @@ def test_what_holds_the_files_of_a_model_version_stays_unless_it_is_named(
     assert ids(garbage.find(store, Wanted(run_ids=[held]), 2**42)) == [held]
     assert ids(garbage.find(store, Wanted(experiment_ids=[experiment_id]), 2**42)) == sorted([held, experiment_id])
     assert ids(garbage.find(store, Wanted(model_ids=[model_id]), 2**42)) == [model_id]
+
+
+def test_what_another_program_restores_while_it_is_removed_stays(client: Client, store: Store, places: Places) -> None:
+    run_id, other = deleted_run(client), deleted_run(client)
+
+    def remove(location: str) -> None:
+        info = store.get_run_info(run_id)
+        assert info is not None
+        with store.transaction() as tx:
+            tx.put_run_info(info._replace(lifecycle_stage="active"))
+
+    places.remove = remove  # type: ignore[method-assign]
+    outcome = garbage.remove(store, places, garbage.find(store, Wanted(), 2**42))
+    assert [item.id for item in outcome.removed] == [other]
+    assert run_id in outcome.kept[0] and "its artifacts are gone" in outcome.kept[0]
+    assert store.get_run_info(run_id) is not None
+
+
+def test_two_removals_at_once_do_not_meet(client: Client, store: Store, places: Places) -> None:
+    deleted_run(client)
+    seen: List[garbage.Outcome] = []
+
+    def remove(location: str) -> None:
+        if not seen:
+            seen.append(garbage.remove(store, places, plan))
+
+    plan = garbage.find(store, Wanted(), 2**42)
+    places.remove = remove  # type: ignore[method-assign]
+    assert len(garbage.remove(store, places, plan).removed) == 1
+    assert seen[0].removed == [] and "somebody else" in seen[0].kept[0]

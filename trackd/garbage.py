@@ -329,6 +329,8 @@ def _claimed(store: Store, plan: Plan, kept: List[str]) -> Iterator[List[Item]]:
         with store.transaction() as tx:
             for item in plan.items:
                 why = _not_now(tx, item, leaving)
+                if (item.kind, item.id) in _claims:
+                    why = "is being removed by somebody else"
                 if why:
                     kept.append(f"{item.kind} {item.id} {why}")
                 else:
@@ -376,9 +378,8 @@ def remove(
     with _claimed(store, plan, outcome.kept) as items:
         members = [item for item in items if item.kind != EXPERIMENT]
         for start in range(0, len(members), CHUNK):
-            gone = _without_artifacts(artifacts, members[start : start + CHUNK], leave_artifacts, outcome)
-            _drop_members(store, gone)
-            for item in gone:
+            bare = _without_artifacts(artifacts, members[start : start + CHUNK], leave_artifacts, outcome)
+            for item in _drop_members(store, bare, {each.id for each in items if each.kind == EXPERIMENT}, outcome):
                 outcome.removed.append(item)
                 say(f"{item.kind} {item.id} is gone")
         for item in items:
@@ -406,14 +407,24 @@ def _without_artifacts(
     return gone
 
 
-def _drop_members(store: Store, items: Sequence[Item]) -> None:
+def _drop_members(store: Store, items: Sequence[Item], leaving: Set[str], outcome: Outcome) -> List[Item]:
+    """Remove these runs and models from the store; those that are gone, or will be with their experiment."""
+    gone = []
     with store.transaction() as tx:
+        for item in items:
+            # Another program that works on the same database knows of no claims.
+            why = _not_now(tx, item, leaving)
+            if why:
+                outcome.kept.append(f"{item.kind} {item.id} {why}; its artifacts are gone")
+            else:
+                gone.append(item)
         # What lies behind the link of an experiment goes with it.
-        here = [item for item in items if not tx.obstacle(item.experiment_id, item.id)]
+        here = [item for item in gone if not tx.obstacle(item.experiment_id, item.id)]
         models = [item.id for item in here if item.kind == MODEL]
         if models:
             tx.drop_logged_models(models)
         tx.drop_runs([item.id for item in here if item.kind == RUN])
+    return gone
 
 
 def _drop_experiment(store: Store, item: Item, outcome: Outcome, say: Callable[[str], object]) -> None:

@@ -46,10 +46,14 @@ class Copying:
 
     def everything(self) -> None:
         """Runs, then logged models, whose points are of runs of any experiment, then what links runs to models."""
-        begun = [(experiment, self._runs_of(experiment)) for experiment in self._source.experiments()]
+        begun: List[Tuple[Experiment, str]] = []
+        for experiment in self._source.experiments():
+            with self._noting(f"experiment {experiment.experiment_id}"):
+                begun.append((experiment, self._runs_of(experiment)))
         for experiment, experiment_id in begun:
             self._target.enter(experiment_id)
-            self._models_of(experiment, experiment_id)
+            with self._noting(f"logged models of experiment {experiment.experiment_id}"):
+                self._models_of(experiment, experiment_id)
         for registered in self._source.registered_models():
             with self._noting(f"registered model {registered.name!r}"):
                 copy_registered_model(
@@ -61,7 +65,8 @@ class Copying:
             with self._noting(f"run {run.info.run_id}"):
                 copy_links(self._target, run, there, self._counts)
         for experiment, experiment_id in begun:
-            self._target.end_experiment(experiment, experiment_id)
+            with self._noting(f"experiment {experiment.experiment_id}"):
+                self._target.end_experiment(experiment, experiment_id)
 
     def _runs_of(self, experiment: Experiment) -> str:
         """Copy an experiment and its runs; its id at the target."""

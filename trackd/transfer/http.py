@@ -16,7 +16,7 @@ TIMEOUT = 120
 #: How often a request is made before giving up, and the seconds before each further time.
 _PAUSES = (0.25, 0.5, 1, 2, 4)
 #: Answers after which the same request may succeed.
-_AGAIN = frozenset((408, 429, 500, 502, 503, 504))
+_AGAIN = frozenset((408, 429, 502, 503, 504))
 
 
 class Http:
@@ -75,7 +75,8 @@ class Http:
         """What an answer means: the server refused this one thing, or is not what it should be."""
         message = _message(data)
         sentence = f"{self.shown} answers {status} to {method} {path}: {message}"
-        if status in (401, 403) or status >= 500 or not message:
+        # MLflow answers 500 to much that is wrong with one request only.
+        if status in (401, 403) or status > 500 or not message:
             return CannotCopy(sentence if message else f"{self.shown} answers {status} to {method} {path}.")
         return Refused(sentence)
 
