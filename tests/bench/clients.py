@@ -5,6 +5,7 @@ time of an empty program; the others by the calls alone, from the first to the m
 """
 
 import argparse
+import re
 import subprocess
 import sys
 import tempfile
@@ -30,7 +31,7 @@ with mlflow.start_run():
     for step in range({calls}):
         mlflow.log_metric("m", step * 0.5, step=step, synchronous={waits})
     mlflow.flush_async_logging()
-    print(time.perf_counter() - begin)
+    print("took", time.perf_counter() - begin)
 """
 SPOOL = """
 import time
@@ -40,7 +41,7 @@ with mlflow.start_run():
     begin = time.perf_counter()
     for step in range({calls}):
         mlflow.log_metric("m", step * 0.5, step=step, timestamp=1_700_000_000_000 + step)
-    print(time.perf_counter() - begin)
+    print("took", time.perf_counter() - begin)
 """
 
 OURS, THEIRS = "import trackd.client as mlflow", "import mlflow"
@@ -64,14 +65,15 @@ def seconds(python: str, code: str, folder: Path) -> float:
     done = subprocess.run([python, "-c", code], cwd=str(folder), env=env, capture_output=True, encoding="utf-8")
     if done.returncode != 0:
         raise SystemExit(f"bench: {done.stderr[-2000:]}")
-    return float(done.stdout.split()[-1])
+    # (mlflow prints after it where the run can be seen.)
+    return float(re.findall(r"^took (\S+)$", done.stdout, re.MULTILINE)[0])
 
 
 def importing(python: str, module: str, folder: Path, repeat: int) -> float:
     """Milliseconds that an import takes: of the best of some whole processes, less those of an empty one."""
     def whole(code: str) -> float:
         begin = time.perf_counter()
-        seconds(python, code + "\nprint(0)", folder)
+        seconds(python, code + "\nprint('took', 0)", folder)
         return time.perf_counter() - begin
 
     return 1000 * (min(whole(module) for _ in range(repeat)) - min(whole("") for _ in range(repeat)))

@@ -143,15 +143,16 @@ def test_backup_and_move_make_a_folder_that_holds_everything(
             mlflow.log_text("kept", "a.txt")
         for _ in range(2):
             execute(["sh", str(EXAMPLES / "backup.sh"), str(source), str(tmp_path / "backup")], tmp_path, TRACKD=tool)
-        execute(["sh", str(EXAMPLES / "move_from_mlflow.sh"), uri, str(tmp_path / "moved")], tmp_path, TRACKD=tool)
-    with Running(tmp_path / "backup") as server:
-        uri = f"http://127.0.0.1:{server.port}"
-        (found,) = runs(mlflow, uri)
-        assert (found.info.run_name, found.data.metrics) == ("kept", {"m": 2.0})
-        path = mlflow.Client(uri).download_artifacts(found.info.run_id, "a.txt")
-        assert Path(path).read_text(encoding="utf-8") == "kept"
-    with Running(tmp_path, "--backend-store-uri", "moved") as server:
-        assert [each.info.run_name for each in runs(mlflow, f"http://127.0.0.1:{server.port}")] == ["kept"]
+        words = ["sh", str(EXAMPLES / "move_from_mlflow.sh"), uri, "moved/mlruns", "moved/mlartifacts"]
+        (tmp_path / "moved").mkdir()
+        execute(words, tmp_path, TRACKD=tool)
+    for place in ("backup", "moved"):
+        with Running(tmp_path / place) as server:
+            uri = f"http://127.0.0.1:{server.port}"
+            (found,) = runs(mlflow, uri)
+            assert (found.info.run_name, found.data.metrics) == ("kept", {"m": 2.0})
+            path = mlflow.Client(uri).download_artifacts(found.info.run_id, "a.txt")
+            assert Path(path).read_text(encoding="utf-8") == "kept"
 
 
 def serves(words: List[str], folder: Path) -> None:
