@@ -18,6 +18,7 @@ from trackd.api import (
     previews,
     registered_models,
     runs,
+    trash,
 )
 from trackd.web.router import Route
 
@@ -37,6 +38,7 @@ MODULES = (
     health,
     pages,
     previews,
+    trash,
 )
 
 

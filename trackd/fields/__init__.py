@@ -298,6 +298,7 @@ StepBound = Annotated[Optional[int], Integer(*INT64, "a whole number of 64 bits"
 # Of /api/trackd.
 MetricKeys = Annotated[Sequence[str], Items(Text(), 3000, "metric keys")]
 ManyRunIds = Annotated[Sequence[str], Items(Text(), 1000, "run ids")]
+ManyModelIds = Annotated[Sequence[str], Items(Text(), 1000, "model ids")]
 Axis = Annotated[str, Word("step", "time", "relative", "metric")]
 AxisKey = Annotated[Optional[str], Text(blank=None)]
 AxisBound = Annotated[Optional[float], Range(-LARGEST, LARGEST, "a finite number")]

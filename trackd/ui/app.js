@@ -12,10 +12,18 @@ const ROUTES = [
   ["/", () => showExperiments],
   ["/experiments", () => showExperiments],
   ["/experiments/:ids", () => showRuns],
+  ["/experiments/:ids/models", () => import("./views/logged_models.js").then((module) => module.showLoggedModels)],
+  ["/experiments/:id/models/:model/*", () => import("./views/logged_models.js").then((module) => module.showLoggedModel)],
   ["/experiments/:id/runs/:run/*", () => import("./views/run.js").then((module) => module.showRun)],
   ["/experiments/:ids/*", () => showRuns],
   ["/compare", () => import("./views/compare.js").then((module) => module.showCompare)],
   ["/compare-runs", () => import("./views/compare.js").then((module) => module.showCompare)],
+  ["/models", () => import("./views/models.js").then((module) => module.showModels)],
+  ["/models/:name/versions/:version", () => import("./views/model.js").then((module) => module.showModelVersion)],
+  ["/models/:name", () => import("./views/model.js").then((module) => module.showModel)],
+  ["/prompts", () => import("./views/models.js").then((module) => module.showPrompts)],
+  ["/prompts/:name", () => import("./views/model.js").then((module) => module.showPrompt)],
+  ["/trash", () => import("./views/trash.js").then((module) => module.showTrash)],
 ];
 
 const main = h("main", { id: "main", tabindex: "-1" });
@@ -29,7 +37,7 @@ document.body.append(
     h("a", { class: "brand", href: "#/", "aria-label": "trackd, home" }, icon("curve"), h("span", {}, "trackd")), nav,
     h("span", { class: "grow" }),
     iconButton("theme", "Dark or light", turn),
-    h("button", { type: "button", class: "icon-button", title: "Keyboard and help (?)", "aria-label": "Keyboard and help", onclick: help }, "?")),
+    h("button", { type: "button", class: "icon-button", title: "Help: keyboard and filters (?)", "aria-label": "Help", onclick: help }, "?")),
   banner, main);
 
 // Views

@@ -51,7 +51,7 @@ export class Table {
     this.top = h("tbody", { "aria-hidden": "true" }, h("tr"));
     this.body = h("tbody");
     this.bottom = h("tbody", { "aria-hidden": "true" }, h("tr"));
-    this.table = h("table", { role: "grid", "aria-label": options.label, "aria-multiselectable": options.select ? "true" : null }, this.cols, h("thead", {}, this.head), this.top, this.body, this.bottom);
+    this.table = h("table", { role: options.depth ? "treegrid" : "grid", "aria-label": options.label, "aria-multiselectable": options.select ? "true" : null }, this.cols, h("thead", {}, this.head), this.top, this.body, this.bottom);
     this.el = h("div", { class: "table" }, this.table);
     this.el.addEventListener("scroll", () => this.draw(), { passive: true });
     this.body.addEventListener("keydown", (event) => this.press(event));

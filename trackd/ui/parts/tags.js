@@ -12,7 +12,7 @@ export function tagEditor({ tags, put, drop, editable = true, changed }) {
   const show = () => {
     const own = [...tags].filter(([key]) => !key.startsWith("mlflow."));
     fill(el, own.map(([key, value]) => h("span", { class: "chip", title: `${key}: ${value}` },
-      editable ? h("button", { type: "button", class: "bare", "aria-label": `Change the tag ${key}`, onclick: () => edit(key) }, face(key, value)) : face(key, value),
+      editable ? h("button", { type: "button", class: "bare", title: "Change this tag", onclick: () => edit(key) }, face(key, value)) : face(key, value),
       editable && iconButton("close", `Remove the tag ${key}`, async () => { await drop(key); tags.delete(key); show(); changed?.(); }))),
     editable && h("button", { type: "button", class: "plain small", onclick: () => edit("") }, icon("plus"), "Tag"));
   };
