@@ -207,6 +207,7 @@ export class Table {
       if (found && (found.row !== row || "old" in found.tr.dataset)) {
         const had = found.tr.contains(document.activeElement) && document.activeElement === found.tr;
         const tr = this.make(row, n);
+        this.mark(tr, id, n);
         found.tr.replaceWith(tr);
         if (had) tr.focus({ preventScroll: true });
         found = { row, tr };

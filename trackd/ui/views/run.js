@@ -115,13 +115,15 @@ export async function showRun({ el, params, state, signal, title }) {
     fill(body, h("div", { class: "overview" },
       h("div", { class: "side" }, h("section", { class: "card" }, facts, h("h3", {}, "Tags"), tags.el), h("section", { class: "card" }, h("h3", {}, "Note"), note.el), used),
       h("div", { class: "sheets" }, h("section", { class: "card sheet" }, metrics.bar, metrics.el), h("section", { class: "card sheet" }, pairs.bar, pairs.el))));
+    const children = h("span", { class: "chips" });
     const show = () => {
-      fill(facts, factsOf(run, raw).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]).flat());
+      fill(facts, [...factsOf(run, raw), ...(children.firstChild ? [["Nested runs", children]] : [])].map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]).flat());
       fill(used, inputsOf(raw, run));
     };
     show();
     updates.push(show, metrics.update, pairs.update, () => note.update(run.tags.get(NOTE_TAG) || ""), () => tags.update(new Map(run.tags)));
-    family(run, facts, signal);
+    await family(run, children, signal);
+    show();
   }
 }
 
@@ -142,10 +144,10 @@ function factsOf(/** @type {Run} */ run, /** @type {any} */ raw) {
   return all.filter(/** @returns {each is [string, import("../dom.js").Child]} */ (each) => !!each[1]);
 }
 
-/** Runs below this one, when they are known. @param {Run} run @param {HTMLElement} facts @param {AbortSignal} signal */
-async function family(run, facts, signal) {
+/** Put links to the runs below this one. @param {Run} run @param {HTMLElement} place @param {AbortSignal} signal */
+async function family(run, place, signal) {
   const { runs = [] } = await post("2.0/mlflow/runs/search", { experiment_ids: [run.experiment], filter: `tags.\`mlflow.parentRunId\` = '${run.id}'`, max_results: 50 }, { signal });
-  if (runs.length) facts.append(h("dt", {}, "Nested runs"), h("dd", { class: "chips" }, runs.map((/** @type {any} */ { info }) => h("a", { class: "chip", href: link("experiments", info.experiment_id, "runs", info.run_id) }, oneLine(info.run_name || info.run_id, 40)))));
+  fill(place, runs.map((/** @type {any} */ { info }) => h("a", { class: "chip", href: link("experiments", info.experiment_id, "runs", info.run_id) }, oneLine(info.run_name || info.run_id, 40))));
 }
 
 /** Datasets and models that went in and came out. @param {any} raw @param {Run} run */

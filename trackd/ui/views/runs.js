@@ -356,6 +356,7 @@ export async function showRuns({ el, params, state, signal, title }) {
     const { metricCharts } = await load("parts/metric_charts.js");
     if (signal.aborted) return;
     const made = charts = metricCharts({ state, signal });
+    el.classList.add("scrolls");
     fill(body, made.el);
     charted();
   }
