@@ -32,7 +32,7 @@ import { fill, h, put } from "../dom.js";
  * @property {(first: number, last: number) => void} [seen] these rows are on the screen now
  */
 
-const ROW_HEIGHT = 34, ROWS_AROUND = 8, LEAST_WIDTH = 48, MOST_WIDTH = 1600, BOX_WIDTH = 34;
+const ROW_HEIGHT = 34, ROWS_AROUND = 6, ROWS_AT_ONCE = 6, LEAST_WIDTH = 48, MOST_WIDTH = 1600, BOX_WIDTH = 34;
 
 /** @template Row */
 export class Table {
@@ -53,7 +53,13 @@ export class Table {
     this.bottom = h("tbody", { "aria-hidden": "true" }, h("tr"));
     this.table = h("table", { role: options.depth ? "treegrid" : "grid", "aria-label": options.label, "aria-multiselectable": options.select ? "true" : null }, this.cols, h("thead", {}, this.head), this.top, this.body, this.bottom);
     this.el = h("div", { class: "table" }, this.table);
-    this.el.addEventListener("scroll", () => this.draw(), { passive: true });
+    this.el.addEventListener("scroll", () => {
+      // Cells that stay in their place cost time at every step of scrolling: only where something can get below them.
+      this.el.classList.toggle("slid", this.el.scrollLeft > 0);
+      const { first, last } = this.range();
+      if (first !== this.drawn.first || last !== this.drawn.last) this.draw();
+    }, { passive: true });
+    this.drawn = { first: -1, last: -1 };
     this.body.addEventListener("keydown", (event) => this.press(event));
     this.body.addEventListener("click", (event) => this.click(event));
     this.body.addEventListener("focusin", (event) => {
@@ -190,13 +196,14 @@ export class Table {
   /** Rows that are on the screen, as far as the table is scrolled now. */
   range() {
     const head = this.head.offsetHeight || ROW_HEIGHT;
-    const first = Math.max(0, Math.floor(this.el.scrollTop / ROW_HEIGHT) - ROWS_AROUND);
-    const last = Math.min(this.rows.length, Math.ceil((this.el.scrollTop + this.el.clientHeight - head) / ROW_HEIGHT) + ROWS_AROUND);
+    const from = Math.floor(this.el.scrollTop / ROW_HEIGHT / ROWS_AT_ONCE) * ROWS_AT_ONCE;
+    const first = Math.max(0, from - ROWS_AROUND);
+    const last = Math.min(this.rows.length, from + Math.ceil((this.el.clientHeight - head) / ROW_HEIGHT) + ROWS_AT_ONCE + ROWS_AROUND);
     return { first, last: Math.max(first, last) };
   }
 
   draw() {
-    const { first, last } = this.range();
+    const { first, last } = this.drawn = this.range();
     const { key } = this.options;
     const focused = document.activeElement && this.body.contains(document.activeElement) ? this.indexOf(document.activeElement) : -1;
     /** @type {Map<string, {row: Row, tr: HTMLTableRowElement}>} */ const now = new Map();
