@@ -122,4 +122,37 @@ def registry(uri: str, run_id: str) -> None:
     mlflow.genai.register_prompt(name="summary", template="Summarise {{text}}.\nBe exact.", commit_message="exact")
 
 
-TASKS = {each.__name__: each for each in (sweep, begin, point, metrics, hostile, artifacts, registry)}
+MLMODEL = """\
+flavors:
+  python_function:
+    loader_module: mlflow.sklearn
+  sklearn:
+    sklearn_version: 1.5.0
+signature:
+  inputs: '[{"type": "double", "name": "age", "required": true}]'
+  outputs: '[{"type": "long", "required": true}]'
+"""
+
+
+def logged_model(uri: str, experiment: str) -> Dict[str, Any]:
+    """A run with a logged model and system metrics."""
+    mlflow.set_tracking_uri(uri)
+    found = mlflow.set_experiment(experiment)
+    client = MlflowClient()
+    run_id = client.create_run(found.experiment_id, run_name="trained").info.run_id
+    params = {"C": "0.5"}
+    model = client.create_logged_model(found.experiment_id, name="classifier", source_run_id=run_id, params=params)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "MLmodel")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(MLMODEL)
+        client.log_model_artifact(model.model_id, path)
+    client.finalize_logged_model(model.model_id, "READY")
+    client.log_metric(run_id, "f1", 0.875, model_id=model.model_id)
+    client.log_metric(run_id, "system/cpu_utilization_percentage", 42.0)
+    return {"experiment_id": found.experiment_id, "run_id": run_id, "model_id": model.model_id}
+
+
+TASKS = {
+    each.__name__: each for each in (sweep, begin, point, metrics, hostile, artifacts, registry, logged_model)
+}

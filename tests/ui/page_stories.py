@@ -419,6 +419,24 @@ def test_models_versions_aliases_stages_and_prompts(site: Site, page: Page) -> N
     expect(page.locator(".diff .came")).to_contain_text("Be exact.")
 
 
+def test_a_logged_model_leads_to_its_run_and_says_how_to_load_it(site: Site, page: Page) -> None:
+    made = site.client.do("logged_model", uri=site.base, experiment="logged")
+    page.goto(f"{site.base}/#/experiments/{made['experiment_id']}")
+    page.get_by_role("link", name="Models").last.click()
+    expect(row(page, "classifier")).to_contain_text("0.875")
+    row(page, "classifier").get_by_role("link").first.click()
+    expect(page.get_by_role("heading", name="classifier")).to_be_visible()
+    page.get_by_role("treeitem").filter(has_text="MLmodel").click()
+    expect(page.locator(".preview")).to_contain_text("python_function")
+    expect(page.locator(".preview")).to_contain_text(f'load_model("models:/{made["model_id"]}")')
+    expect(row(page, "age")).to_contain_text("double")
+    page.get_by_role("link", name=made["run_id"]).click()
+    expect(page.get_by_role("heading", name="trained")).to_be_visible()
+    page.get_by_role("link", name="System metrics").click()
+    expect(row(page, "system/cpu_utilization_percentage").first).to_contain_text("42")
+    expect(page.locator("figure.chart-card")).to_have_count(1)
+
+
 def test_the_trash_says_how_large_it_is_and_what_leaves_it_is_gone(site: Site, page: Page) -> None:
     run = site.client.do("artifacts", uri=site.base, experiment="rubbish")
     site.server.ask("POST", "/api/2.0/mlflow/runs/delete", f'{{"run_id": "{run}"}}')
