@@ -16,10 +16,11 @@ PROXIED = ("mlflow-artifacts", "http", "https")
 _ANCHOR = re.compile(r"^.*?/(?:ajax-)?api/2\.0/mlflow-artifacts/artifacts(?:/|$)")
 
 
-def open_artifacts(uri: str, sync: bool = False) -> ArtifactStore:
+def open_artifacts(uri: str, sync: bool = False, tidy: bool = False) -> ArtifactStore:
     """The store at a location: a path, ``file:`` or ``s3://``. ``InvalidParameterValue`` for any other.
 
     Nothing is read or made before it is needed. ``sync``: files are on the disk before a write returns.
+    ``tidy``: a folder that others look into as well, where not even an empty folder of ours stays after a write.
     """
     scheme = scheme_of(uri)
     if scheme == "s3":
@@ -31,7 +32,7 @@ def open_artifacts(uri: str, sync: bool = False) -> ArtifactStore:
         raise InvalidParameterValue(f"Artifacts at {uri!r} are out of reach: trackd serves local folders and s3://.")
     from trackd.artifacts.local import LocalArtifacts
 
-    return LocalArtifacts(folder, sync)
+    return LocalArtifacts(folder, sync, tidy)
 
 
 class Places(Locations):
@@ -43,7 +44,8 @@ class Places(Locations):
 
     def __init__(self, config: Config) -> None:
         self._serving = config.serve_artifacts or config.artifacts_only
-        self.proxied = open_artifacts(config.artifacts_destination, config.sync == "full")
+        self._sync = config.sync == "full"
+        self.proxied = open_artifacts(config.artifacts_destination, self._sync)
         self._backend = None if config.artifacts_only else local_path(config.backend_store_uri)
         named = [config.artifacts_destination, config.default_artifact_root, *(config.artifact_roots or ())]
         if not config.artifacts_only:
@@ -68,7 +70,7 @@ class Places(Locations):
             return self.proxied, proxied_path(location)
         folder = local_path(location)
         if folder is not None:
-            return open_artifacts(self._folder(location, folder)), ROOT
+            return open_artifacts(self._folder(location, folder), self._sync, tidy=True), ROOT
         if scheme_of(location) == "s3" and any((location + "/").startswith(bucket) for bucket in self._buckets):
             return open_artifacts(location), ROOT
         raise _out_of_reach(location)

@@ -27,15 +27,19 @@ _UNFIT = frozenset((errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.ELOOP)
 
 
 class LocalArtifacts(ArtifactStore):
-    """The files below a folder, which is made when the first is written. ``sync``: on the disk before the answer."""
+    """The files below a folder, which is made when the first is written.
+
+    ``sync``: on the disk before the answer. ``tidy``: nothing of ours stays there after a write.
+    """
 
     multipart = True
 
-    def __init__(self, folder: str, sync: bool = False) -> None:
+    def __init__(self, folder: str, sync: bool = False, tidy: bool = False) -> None:
         self.uri = os.path.abspath(folder)
         self._root = os.path.realpath(folder)
         self._workshop = os.path.join(self._root, WORKSHOP)
         self._sync = sync
+        self._tidy = tidy
         self._parts = Parts(self._workshop)
 
     # Reading
@@ -96,6 +100,11 @@ class LocalArtifacts(ArtifactStore):
             copied = copy(stream, file.write, size)
             if size is not None and copied != size:
                 raise InvalidParameterValue(f"The body has {copied} bytes, {size} were announced; nothing was kept.")
+        if self._tidy:
+            sweep(self._workshop)
+            with suppress(OSError):
+                # Not while something else is being written there.
+                os.rmdir(self._workshop)
 
     def _unfinished(self, target: str, path: ArtifactPath) -> "_Unfinished":
         try:
