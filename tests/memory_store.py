@@ -391,6 +391,11 @@ class _Memory(Transaction):
         old = self._state.registered[model.name]
         self._state.registered[model.name] = model._replace(tags=old.tags, aliases=old.aliases)
 
+    def touch_registered_model(self, name: str, time: int) -> bool:
+        if name in self._state.registered:
+            self._state.registered[name] = self._state.registered[name]._replace(last_updated_timestamp=time)
+        return name in self._state.registered
+
     def rename_registered_model(self, name: str, new_name: str, time: int) -> None:
         old = self._state.registered.pop(name)
         self._state.registered[new_name] = old._replace(name=new_name, last_updated_timestamp=time)

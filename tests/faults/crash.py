@@ -110,10 +110,8 @@ def model_version(name: str, number: int, time: int) -> ModelVersion:
 
 def create_version(tx: Transaction) -> None:
     """As model-versions/create does."""
-    model = tx.get_registered_model("iris")
-    assert model is not None and tx.next_model_version("iris") == 3
+    assert tx.touch_registered_model("iris", 1700000000000) and tx.next_model_version("iris") == 3
     tx.add_model_version(model_version("iris", 3, 1700000000000))
-    tx.put_registered_model(model._replace(last_updated_timestamp=1700000000000))
 
 
 def rename_model(tx: Transaction) -> None:

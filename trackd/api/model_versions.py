@@ -59,10 +59,9 @@ def create(
 
 def _add(tx: Transaction, version: ModelVersion) -> ModelVersion:
     """Keep a version under its number."""
-    model = rules.find_model(tx, version.name)
+    rules.touch_model(tx, version.name, version.creation_timestamp or 0)
     version = version._replace(version=tx.next_model_version(version.name))
     tx.add_model_version(version)
-    tx.put_registered_model(model._replace(last_updated_timestamp=version.creation_timestamp))
     return version
 
 
@@ -138,13 +137,12 @@ def transition_stage(
     time = rules.now()
     with ctx.registry.transaction() as tx:
         found = rules.find_version(tx, name, version)
-        model = rules.find_model(tx, name)
         for other in tx.list_model_versions(name, stage) if archive_existing_versions else ():
             if other.version != version:
                 tx.put_model_version(other._replace(current_stage=ARCHIVED, last_updated_timestamp=time))
         moved = found._replace(current_stage=stage, last_updated_timestamp=time)
         tx.put_model_version(moved)
-        tx.put_registered_model(model._replace(last_updated_timestamp=time))
+        rules.touch_model(tx, name, time)
     return {"model_version": wire.model_version(moved)}
 
 
@@ -169,7 +167,7 @@ def delete(ctx: Context, name: fields.RegisteredModelName, version: fields.Versi
                 status_message=None,
             )
         )
-        tx.put_registered_model(rules.find_model(tx, name)._replace(last_updated_timestamp=time))
+        rules.touch_model(tx, name, time)
     return {}
 
 

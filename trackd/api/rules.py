@@ -153,6 +153,12 @@ def require_model(store: Reads, name: str) -> None:
         raise _no_model(name)
 
 
+def touch_model(tx: Transaction, name: str, time: int) -> None:
+    """Note when a registered model was updated; 404 if there is none. Looks at nothing that it holds, however much."""
+    if not tx.touch_registered_model(name, time):
+        raise _no_model(name)
+
+
 def _no_model(name: str) -> ResourceDoesNotExist:
     return ResourceDoesNotExist(f"There is no registered model named {shown(name)}.")
 

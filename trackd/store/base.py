@@ -393,6 +393,10 @@ class Transaction(Reads):
         """Keep the changed times and description of a model."""
         raise NotImplementedError
 
+    def touch_registered_model(self, name: str, time: int) -> bool:
+        """Keep that a model was updated, whatever it holds; False if there is none."""
+        raise NotImplementedError
+
     def rename_registered_model(self, name: str, new_name: str, time: int) -> None:
         """Give a model and all that belongs to it a name that nobody has; ``time`` is when all of it was updated."""
         raise NotImplementedError

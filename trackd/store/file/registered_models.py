@@ -48,6 +48,21 @@ class RegisteredModelFiles(ModelVersionFiles):
         key = self.registered_key(model.name)
         self.write(key, {layout.META: _model_meta(self.unknown_keys(key), model)})
 
+    def touch_registered_model(self, name: str, time: int) -> bool:
+        """See ``store.base``. All but the time stays as the file has it."""
+        if not super().touch_registered_model(name, time):
+            return False
+        key = self.registered_key(name)
+        values = self.unknown_keys(key)
+        if values.get("name") == name:
+            values["last_updated_timestamp"] = time
+            self.write(key, {layout.META: dump(values).decode("utf-8")})
+        else:  # somebody else has just broken it
+            model = self.get_registered_model(name)
+            assert model is not None, "it has just been updated"
+            self.write(key, {layout.META: _model_meta({}, model)})
+        return True
+
     def rename_registered_model(self, name: str, new_name: str, time: int) -> None:
         """See ``store.base``. The folder moves, last of all, with whatever else lies in it."""
         key = self.registered_key(name)

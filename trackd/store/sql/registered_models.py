@@ -91,6 +91,11 @@ class RegisteredModelWrites(RegisteredModelReads, ModelVersionWrites):
             (*model[1:4], model.name),
         )
 
+    def touch_registered_model(self, name: str, time: int) -> bool:
+        """See ``store.base``."""
+        query = self.tables.sql(f"UPDATE registered_models SET last_updated_time = ? WHERE {IN_WORKSPACE} name = ?")
+        return self.connection.execute(query, (time, name)).rowcount > 0
+
     def rename_registered_model(self, name: str, new_name: str, time: int) -> None:
         """See ``store.base``. Where the database renames what belongs to a model by itself, nothing is left to do."""
         self.put_in_table("registered_models", "name = ?, last_updated_time = ?", (new_name, time), name)
