@@ -11,5 +11,6 @@
 * ``data``       the runs that are searched and the requests that are sent
 * ``folder``, ``database``  put those runs on disk: MLflow's folder layout, MLflow's and FastTrackML's tables
 * ``floor``      trackd's web server with canned answers and no store: what no store can beat here
+* ``pages``, ``pages_browser``  what a Chromium shows, and how fast; the latter runs where Playwright is
 * ``report``     the table, as text, Markdown and JSON
 """

@@ -2,7 +2,8 @@
 
 The stages, each with a fresh start: ``start`` and ``write`` on an empty store (the same server), ``write-full`` with
 ``--sync full``, ``read`` on a store filled with the runs that the wanted rows search, ``folder`` on an existing folder
-that trackd has not seen, ``models`` on logged models that its first row makes, ``long`` for many requests.
+that trackd has not seen, ``models`` on logged models that its first row makes, ``pages`` for
+what a browser shows, ``long`` for many requests.
 """
 
 import os
@@ -17,6 +18,7 @@ from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequenc
 
 from tests.bench import load, registry
 from tests.bench.data import Shape
+from tests.bench.pages import fill_for_pages
 from tests.bench.process import BadAnswer, Process, StartError, free_port
 from tests.bench.servers import REPOSITORY, Missing, Server
 from tests.bench.workloads import MANY, Bench, Failed, Measure, Settings, Workload
@@ -91,6 +93,8 @@ class Runner:
             self._registry(server, rows["registry"], column)
         if rows.get("artifacts"):
             self._once(server, rows["artifacts"], column)
+        if rows.get("pages"):
+            self._pages(server, rows["pages"], column)
         if rows.get("long"):
             self._once(server, rows["long"], column)
         return column
@@ -161,6 +165,17 @@ class Runner:
             try:
                 process.settle()
                 self._rows(rows, self._bench(server, process, place, times), column)
+            finally:
+                process.stop()
+
+    def _pages(self, server: Server, rows: List[Workload], column: Column) -> None:
+        """Rows that a browser measures, on runs that the store itself writes."""
+        with self._place(self.memory or self.disk) as place, self._failing(rows, column):
+            fill_for_pages(place)
+            process = self._start(server, place)
+            try:
+                process.settle()
+                self._rows(rows, self._bench(server, process, place, [process.seconds]), column)
             finally:
                 process.stop()
 

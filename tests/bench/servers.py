@@ -60,7 +60,7 @@ class Trackd(Server):
     name = "trackd"
     label = "trackd"
     stages: Sequence[str] = (
-        "start", "write", "write-full", "read", "folder", "models", "registry", "artifacts", "long"
+        "start", "write", "write-full", "read", "folder", "models", "registry", "artifacts", "pages", "long",
     )
     is_peer = False
     sync_modes = ("1s", "full")

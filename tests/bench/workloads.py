@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Callable, List, NamedTuple, Optional, Sequence
 
-from tests.bench import data
+from tests.bench import data, pages
 from tests.bench.load import FIRST_NUMBER, Plan, Result
 from tests.bench.process import Memory, Process, ask, cpu_seconds, tree
 from tests.bench.servers import Server
@@ -336,6 +336,52 @@ def memory_long(bench: Bench) -> Measure:
     return Measure(sizes[-1] - sizes[0], sizes, f"{sizes[0]:.1f} MiB after 20,000, {sizes[-1]:.1f} after 200,000")
 
 
+# What a browser shows. One visit of it measures all rows.
+
+
+def _page(bench: Bench, name: str) -> Measure:
+    """The median of the rounds of one row."""
+    seen = pages.seen(bench.port, str(bench.place), max(bench.settings.rounds, 3))
+    if name not in seen:
+        raise Failed(str(seen["missing"]))
+    return Measure(median(seen[name]), list(seen[name]))
+
+
+def page_list(bench: Bench) -> Measure:
+    """From the address to the first rows of 10,000 runs."""
+    return _page(bench, "list")
+
+
+def page_scroll(bench: Bench) -> Measure:
+    """Frames per second while their table is scrolled through."""
+    return _page(bench, "scroll")
+
+
+def page_chart(bench: Bench) -> Measure:
+    """From the address to a chart of 1,000,000 points that the server has not read yet."""
+    return _page(bench, "chart")
+
+
+def page_chart_again(bench: Bench) -> Measure:
+    """The same when it has."""
+    return _page(bench, "chart-again")
+
+
+def page_zoom(bench: Bench) -> Measure:
+    """From the end of a drag to the points of that part."""
+    return _page(bench, "zoom")
+
+
+def page_overlay(bench: Bench) -> Measure:
+    """From the address to a chart of 100 runs with 1,000 points each."""
+    return _page(bench, "overlay")
+
+
+def page_wide(bench: Bench) -> Measure:
+    """From the address to the first charts of a run with 3,000 metrics."""
+    return _page(bench, "wide")
+
+
 _READ = (data.SINGLES, data.FULL)
 
 WORKLOADS: Sequence[Workload] = (
@@ -398,6 +444,16 @@ WORKLOADS: Sequence[Workload] = (
         "folder-filter", "the same, filter + order by metric, first 100", "ms", LESS, None, "folder", folder_filter,
         (data.EXISTING,), slow=True,
     ),
+    Workload("page-list", "page: first list of 10,000 runs", "ms", LESS, 500, "pages", page_list, slow=True),
+    Workload("page-scroll", "page: scrolling through them", "frames/s", MORE, 50, "pages", page_scroll, slow=True),
+    Workload(
+        "page-chart", "page: chart of 1,000,000 points, first after the start", "ms", LESS, 500, "pages", page_chart,
+        slow=True,
+    ),
+    Workload("page-chart-again", "page: the same, later", "ms", LESS, 500, "pages", page_chart_again, slow=True),
+    Workload("page-zoom", "page: each zoom in it", "ms", LESS, 200, "pages", page_zoom, slow=True),
+    Workload("page-overlay", "page: 100 runs overlaid", "ms", LESS, 1_000, "pages", page_overlay, slow=True),
+    Workload("page-wide", "page: charts of a run with 3,000 metrics", "ms", LESS, 500, "pages", page_wide, slow=True),
     Workload(
         "memory-long", "growth of memory over 200,000 requests", "MiB", LESS, None, "long", memory_long, asked=True
     ),

@@ -61,6 +61,21 @@ class Filler:
             self.log(run_id, "accuracy", [1 - value / 3 for value in curve])
         return experiment
 
+    def many(self, count: int) -> str:
+        """An experiment of runs with two params and two metrics each, each a second after the one before."""
+        experiment = self.experiment(f"many-{count}")
+        for first in range(0, count, 200):
+            with self.store.transaction() as tx:
+                for number in range(first, min(first + 200, count)):
+                    run_id, start = f"{self.random.getrandbits(128):032x}", START + 1000 * number
+                    uri = f"mlflow-artifacts:/{experiment}/{run_id}/artifacts"
+                    name = f"many-{number:05}"
+                    info = RunInfo(run_id, experiment, name, "ann", "FINISHED", start, start + 900, uri, ACTIVE)
+                    tx.add_run(info, [Tag("mlflow.runName", name)])
+                    tx.add_params(run_id, [Param("lr", str(number / count)), Param("depth", str(number % 7))])
+                    tx.add_metrics(run_id, [Metric(key, self.random.random(), start, 0) for key in ("acc", "loss")])
+        return experiment
+
     def long(self, name: str, points: int) -> str:
         """A run with one long curve that has one peak."""
         run_id = self.run(name, self.experiment(name), {"lr": "0.1"})
