@@ -123,7 +123,7 @@ export class LineChart {
     const shown = this.curves.reduce((sum, curve) => sum + Math.min(curve.xs.length, curve.count), 0);
     const total = this.curves.reduce((sum, curve) => sum + curve.total, 0);
     const every = this.curves.every((curve) => curve.whole);
-    this.told.onState?.(this.grouped() || !total ? "" : shown === total ? `${formatNumber(total)} points` : `${formatNumber(shown)} of ${formatNumber(total)} points`);
+    this.told.onState?.(this.grouped() || !total ? "" : shown === total ? `${formatNumber(total)} ${total === 1 ? "point" : "points"}` : `${formatNumber(shown)} of ${formatNumber(total)} points`);
     this.el.dataset.points = String(shown);
     this.el.dataset.raw = String(every);
     this.el.dispatchEvent(new CustomEvent("chart-data", { bubbles: true }));
