@@ -88,9 +88,15 @@ function knock() {
   setTimeout(() => ask("GET", address("health"), {}).catch(() => away && knock()), 1000);
 }
 
+/** What `onChange` compares: ask for it before the data, so that no write in between is missed. @returns {Promise<string>} */
+export async function changeVersion(/** @type {AbortSignal} */ signal) {
+  return (await get("trackd/changes", {}, { signal })).version;
+}
+
 /**
  * Call `told` within a second of every write to the store, by whom ever, until the signal; not while nobody looks at the page.
- * @param {() => unknown} told @param {AbortSignal} signal @param {string | null} version what `trackd/changes` said before the data was read
+ * @param {() => unknown} told @param {AbortSignal} signal @param {string | null} version what `changeVersion` said before the data was read;
+ * without it `told` is called once more than needed, because something may have been written meanwhile
  */
 export function onChange(told, signal, version = null) {
   /** @type {ReturnType<typeof setTimeout>} */ let timer;
@@ -101,12 +107,13 @@ export function onChange(told, signal, version = null) {
     try {
       if (!document.hidden) {
         const answer = await get("trackd/changes", {}, { signal });
-        if (version !== null && version !== answer.version) await told();
+        const news = version !== answer.version;
         version = answer.version;
+        if (news) await told();
       }
     } catch (error) {
       // The banner says that the server is away; after it anything may have changed.
-      if (!signal.aborted && version !== null && error instanceof ApiError && !error.status) version = "";
+      if (!signal.aborted && error instanceof ApiError && !error.status) version = "";
       else if (!signal.aborted && !(error instanceof ApiError)) throw error;
     } finally {
       again();

@@ -1,6 +1,6 @@
 /** A registered model or prompt with its versions: description, tags, aliases, stages, and for prompts the text and a diff. */
 
-import { get, onChange, post } from "../api.js";
+import { changeVersion, get, onChange, post } from "../api.js";
 import { fill, h, icon, iconButton } from "../dom.js";
 import { count, oneLine, when } from "../format.js";
 import { asked, confirmed, copied, dialog, example, menu, say } from "../parts/dialog.js";
@@ -74,8 +74,9 @@ export async function showModel({ el, params, signal, title }) {
   ]);
   const body = h("div", { class: "fill" });
   fill(el, heading(model, false, signal), h("h2", {}, "Versions"), body);
+  const before = await changeVersion(signal);
   await load();
-  onChange(load, signal);
+  onChange(load, signal, before);
 }
 
 /** @type {import("../router.js").Show} */
@@ -152,6 +153,7 @@ export async function showPrompt({ el, params, state, signal, title }) {
       example(`import mlflow\nprompt = mlflow.genai.load_prompt("prompts:/${name}/${shown.version}")`));
   };
   fill(el, heading(model, true, signal), h("div", { class: "files" }, list, side));
+  const before = await changeVersion(signal);
   await load();
-  onChange(load, signal);
+  onChange(load, signal, before);
 }

@@ -1,6 +1,6 @@
 /** One run: what it is, what was logged to it, its charts and its artifacts. */
 
-import { address, get, onChange, post } from "../api.js";
+import { address, changeVersion, get, onChange, post } from "../api.js";
 import { fill, h, icon } from "../dom.js";
 import { count, duration, exactTime, number, oneLine, size, when } from "../format.js";
 import { asked, confirmed, copied, dialog, example, menu, say } from "../parts/dialog.js";
@@ -24,6 +24,7 @@ export async function showRun({ el, params, state, signal, title }) {
   const wanted = state.get("tab") || OTHERS[kind] || "overview";
   const tab = Object.hasOwn(TABS, wanted) ? wanted : "overview";
   const fetched = async () => (await get("2.0/mlflow/runs/get", { run_id: params.run }, { signal })).run;
+  const version = await changeVersion(signal);
   let raw = await fetched();
   let run = runOf(raw);
   const { experiment } = await get("2.0/mlflow/experiments/get", { experiment_id: run.experiment }, { signal });
@@ -68,7 +69,7 @@ export async function showRun({ el, params, state, signal, title }) {
   if (tab === "charts" || tab === "system") await showCharts();
   else if (tab === "artifacts") await showArtifacts();
   else await showOverview();
-  onChange(refresh, signal);
+  onChange(refresh, signal, version);
 
   async function showCharts() {
     const keys = () => [...run.metrics.keys()].filter((key) => key.startsWith("system/"));

@@ -1,6 +1,6 @@
 /** The runs of one or several experiments: filter, sort, columns, tree, selection, and their charts. */
 
-import { address, get, onChange, post, trackingUri } from "../api.js";
+import { address, changeVersion, get, onChange, post, trackingUri } from "../api.js";
 import { debounce, fill, h, icon, iconButton } from "../dom.js";
 import { count, counted, oneLine } from "../format.js";
 import { asked, confirmed, dialog, example, menu, say } from "../parts/dialog.js";
@@ -343,6 +343,7 @@ export async function showRuns({ el, params, state, signal, title }) {
     start(true);
   });
 
+  const version = await changeVersion(signal);
   const starting = start();
   const experiments = await experimentsComing;
   showHeading(experiments);
@@ -360,6 +361,6 @@ export async function showRuns({ el, params, state, signal, title }) {
     fill(body, made.el);
     charted();
   }
-  onChange(() => list.refresh(table.rows.slice(range.first, range.last)), signal);
+  onChange(() => list.refresh(table.rows.slice(range.first, range.last)), signal, version);
   loadKeys();
 }
