@@ -211,7 +211,8 @@ export class Table {
     for (let n = first; n < last; n++) {
       const row = this.rows[n], id = key(row);
       let found = this.made.get(id);
-      if (found && (found.row !== row || "old" in found.tr.dataset)) {
+      // A row whose menu is open waits.
+      if (found && (found.row !== row || "old" in found.tr.dataset) && !found.tr.querySelector("details[open]")) {
         const had = found.tr.contains(document.activeElement) && document.activeElement === found.tr;
         const tr = this.make(row, n);
         this.mark(tr, id, n);

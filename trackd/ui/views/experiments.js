@@ -67,7 +67,9 @@ export async function showExperiments({ el, state, signal, title }) {
     const before = stage;
     const answer = await get("trackd/experiments", { view_type: stage }, { signal });
     if (before !== stage) return load();
-    all = answer.experiments || [];
+    // What has not changed stays the same object, whose row is not made anew.
+    const old = new Map(all.map((row) => [row.experiment_id, row]));
+    all = (answer.experiments || []).map((/** @type {Experiment} */ row) => JSON.stringify(old.get(row.experiment_id)) === JSON.stringify(row) ? old.get(row.experiment_id) : row);
     draw();
     return answer.version;
   }
