@@ -315,6 +315,46 @@ def test_a_copy_to_a_server_and_back_holds_all_of_it_once(tmp_path: Path) -> Non
     assert names == {"Default": ("active", {}), "ö'ther": (DELETED, {"k": "v"})}
     served = open_store(str(tmp_path / "mlruns"), read_only=True)
     assert by_origin(served) == expected
+    assert ids(served) == ids(store) == RUNS
+    served.close()
+    store.close()
+
+
+def ids(store: Store) -> List[str]:
+    """The ids of all runs, none of which may have the tag of a copy."""
+    found = [each.experiment_id for each in store.search_experiments(ALL, None, (), 99)[0]]
+    runs, _ = store.search_runs(found, ALL, None, (), 99)
+    assert not any(COPIED_FROM in dict(one.tags) for one in runs)
+    return sorted(one.info.run_id for one in runs)
+
+
+def test_a_server_gets_no_second_copy_of_a_run_it_has_under_another_id_or_elsewhere(tmp_path: Path) -> None:
+    odd = "of-no-usual-form"
+    store = open_store(str(tmp_path / "from"), sync="off")
+    fill(store, with_models=False)
+    with store.transaction() as tx:
+        tx.add_run(run_info(odd), [])
+    with Running(tmp_path) as server:
+        side = ServerSide(f"http://127.0.0.1:{server.port}")
+        side._takes_ids = False  # As copies were made before, and still are to MLflow's own server.
+        copy(StoreSide("FROM", store), side, Counts())
+        side.close()
+        one_more = "a" * 32
+        with store.transaction() as tx:
+            tx.add_run(run_info(one_more), [Tag("mlflow.runName", "late")])
+        for runs in (1, 0):
+            side, counts = ServerSide(f"http://127.0.0.1:{server.port}"), Counts()
+            copy(StoreSide("FROM", store), side, counts)
+            assert (counts.refused, counts.written["runs"], counts.skipped["runs"]) == ([], runs, 5 - runs)
+            if runs:
+                away = side.http.post("experiments/create", {"name": "away"})["experiment_id"]
+                moved = {"run_ids": [one_more], "experiment_id": away}
+                assert side.http.post_if_known("/api/trackd/runs/move", moved) is not None
+            side.close()
+    served = open_store(str(tmp_path / "mlruns"), read_only=True)
+    assert sorted(by_origin(served)) == sorted([*RUNS, odd, one_more])
+    kept = served.get_run(one_more)
+    assert kept is not None and kept.info.experiment_id == away and served.get_run(RUNS[0]) is None
     served.close()
     store.close()
 
@@ -339,7 +379,7 @@ def test_logged_models_go_to_a_server_with_what_links_them(source: Store, tmp_pa
     assert [p[1:4] + p[5:7] for p in model.metrics] == [p[1:4] + p[5:7] for p in original.metrics]
     runs = by_origin(served)
     run = served.get_run(str(info.source_run_id))
-    assert run is not None and dict(run.tags)[COPIED_FROM] == RUNS[0]
+    assert run is not None and run.info.run_id == RUNS[0] and COPIED_FROM not in dict(run.tags)
     assert [each.model_id for each in run.model_inputs] == [info.model_id]
     assert [runs[run_id][0].lifecycle_stage for run_id in RUNS] == ["active", "deleted", "deleted"]
     (prompt, one_of_it), (registered, versions) = registry(served)

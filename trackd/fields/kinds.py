@@ -202,7 +202,7 @@ class HexId(Text):
 
     def read(self, value: Any, name: str) -> Any:
         text = super().read(value, name)
-        if not re.fullmatch("[0-9a-f]{32}", text):
+        if not is_hex_id(text):
             refuse(name, value, "32 hex digits in lower case, as MLflow makes ids of runs")
         return text
 
@@ -210,6 +210,11 @@ class HexId(Text):
 def is_id(text: str) -> bool:
     """Whether the text has the form of a run's or model's id. Nothing of another form is ever stored under an id."""
     return _ID.fullmatch(text) is not None
+
+
+def is_hex_id(text: str) -> bool:
+    """Whether the text has the form that MLflow gives to ids of runs, the only one under which a run can be made."""
+    return re.fullmatch("[0-9a-f]{32}", text) is not None
 
 
 class PathOfArtifact(Field):

@@ -1,5 +1,5 @@
-"""Sends a folder in MLflow's layout, written offline by MLflow's own file store, to a server: a copy that keeps the ids
-of runs where the server takes them, and brings the artifacts that lie in the folder.
+"""Sends a folder in MLflow's layout, written offline by MLflow's own file store, to a server: a copy that brings the
+artifacts that lie in the folder.
 """
 
 import os
@@ -15,12 +15,11 @@ from trackd.transfer.sides import Source, Target
 
 
 class FolderTarget(ServerSide):
-    """A server that gets runs under their own ids, if it is one of trackd's."""
+    """A server that is sent the artifacts of its runs too, from where they lie in the folder."""
 
     def __init__(self, uri: str) -> None:
         super().__init__(uri)
         self._client = client.Client(uri)
-        self._takes_ids = True
         #: Run in the folder -> run at the server and its artifact location.
         self.places: "dict[str, Tuple[str, str]]" = {}
 
@@ -33,29 +32,9 @@ class FolderTarget(ServerSide):
 
     def add_run(self, experiment_id: str, run: Run) -> RunInfo:
         """See ``sides``."""
-        info = self._add_with_id(experiment_id, run.info) if self._takes_ids else None
-        made = info or super().add_run(experiment_id, run)
+        made = super().add_run(experiment_id, run)
         self.places[run.info.run_id] = (made.run_id, made.artifact_uri)
         return made
-
-    def _add_with_id(self, experiment_id: str, info: RunInfo) -> Optional[RunInfo]:
-        self._reopen()
-        body = {
-            "run_id": info.run_id, "experiment_id": experiment_id, "user_id": info.user_id or None,
-            "run_name": info.run_name, "start_time": info.start_time or 0,
-        }
-        try:
-            made = self._client._to.call("POST", "/api/trackd/runs/create", body)["run"]["info"]
-        except client.MlflowException as error:
-            if error.get_http_status_code() not in (404, 405) or error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                raise
-            self._takes_ids = False
-            return None
-        self._known[info.run_id] = info.run_id
-        return info._replace(
-            experiment_id=experiment_id, artifact_uri=made["artifact_uri"], status="RUNNING", end_time=None,
-            run_name=made["run_name"], lifecycle_stage=ACTIVE,
-        )
 
     def send_files(self, source: Source, root: str, counts: Counts, say: Callable[[str], None]) -> None:
         """Send the artifacts of all runs that are at the server now; a file of the same size there is left."""

@@ -15,6 +15,8 @@ from typing import Any, BinaryIO, Callable, Dict, List, Optional, Tuple
 
 from trackd import client
 from trackd.client import MlflowException, RestException
+from trackd.transfer.http import lacks_route
+from trackd.transfer.servers import CREATE_AS
 
 #: On a server that chooses ids itself: the id that a run had in the spool.
 ORIGIN_TAG = "trackd.spoolRunId"
@@ -272,9 +274,9 @@ class SpoolSync:
         made: Optional[Dict[str, Any]] = None
         if self._takes_ids:
             try:
-                made = self._server.call("POST", "/api/trackd/runs/create", body)
+                made = self._server.call("POST", CREATE_AS, body)
             except MlflowException as error:
-                if error.get_http_status_code() not in (404, 405) or error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                if not lacks_route(error.get_http_status_code(), error.error_code):
                     raise
                 self._takes_ids = False
         if made is None:

@@ -50,13 +50,17 @@ class Http:
         self._json("DELETE", path, json.dumps(body).encode("ascii"), False)
 
     def has(self, path: str, body: Dict[str, Any]) -> bool:
-        """Whether the server has this route: an old MLflow answers 404, or 405 for a page of its own."""
-        status, data = self._repeated("POST", f"/api/2.0/mlflow/{path}", json.dumps(body).encode("ascii"), False)
-        if status in (404, 405) and _code(data) != "RESOURCE_DOES_NOT_EXIST":
-            return False
+        """Whether the server has this route below /api/2.0/mlflow; an old MLflow lacks some."""
+        return self.post_if_known(f"/api/2.0/mlflow/{path}", body) is not None
+
+    def post_if_known(self, path: str, body: Dict[str, Any]) -> Optional[Dict[str, Any]]:
+        """A POST to any path below the server's own; ``None`` if the server has no such route."""
+        status, data = self._repeated("POST", path, json.dumps(body).encode("ascii"), False)
+        if lacks_route(status, _code(data)):
+            return None
         if status != 200:
             raise self.error("POST", path, status, data)
-        return True
+        return self._read(path, data)
 
     def _json(
         self, method: str, path: str, body: Optional[bytes], absent: bool, once: bool = False
@@ -66,6 +70,9 @@ class Http:
             return None
         if status != 200:
             raise self.error(method, path.partition("?")[0], status, data)
+        return self._read(path, data)
+
+    def _read(self, path: str, data: bytes) -> Dict[str, Any]:
         try:
             return json.loads(data)
         except ValueError:
@@ -133,6 +140,11 @@ class Http:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def lacks_route(status: Optional[int], code: Optional[str]) -> bool:
+    """Whether an answer means that the server has no such route: MLflow's is 404, or 405 for a page of its own."""
+    return status in (404, 405) and code != "RESOURCE_DOES_NOT_EXIST"
 
 
 def _authorization(user: str, password: str) -> Dict[str, str]:

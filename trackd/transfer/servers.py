@@ -1,7 +1,8 @@
 """A running server as a side of a copy, over MLflow's REST API: trackd's, or MLflow's own from 2.0 on.
 
-A server chooses ids itself. So that a copy can be repeated, every run that is made here gets a tag that names its
-original (``COPIED_FROM``), and a run is looked for by that.
+trackd's takes a run under the id that it has. MLflow's chooses ids itself, and so do both for logged models. So that a
+copy can be repeated, what gets a new id gets a tag that names its original (``COPIED_FROM``), and is looked for by
+that too.
 """
 
 import math
@@ -29,11 +30,14 @@ from trackd.entities import (
     RunInfo,
     Tag,
 )
+from trackd.fields.kinds import is_hex_id
 from trackd.transfer.http import Http
 from trackd.transfer.server_files import ServerArtifacts
 from trackd.transfer.server_registry import ServerRegistry
 from trackd.transfer.sides import COPIED_FROM, Additions, Refused
 
+#: Where a server of ours makes a run under an id that it is given; one that is there already is answered.
+CREATE_AS = "/api/trackd/runs/create"
 #: What MLflow takes in one log-batch.
 _METRICS, _PARAMS, _TAGS, _ALL = 1000, 100, 100, 1000
 #: Runs in an answer: MLflow makes some megabytes a second of them.
@@ -61,6 +65,8 @@ class ServerSide(ServerRegistry):
         self._reopened: Dict[str, bool] = {}
         #: Runs that are deleted here, and take nothing before they are restored.
         self._deleted: Set[str] = set()
+        #: Whether runs keep their ids here, as far as it is known: the first run that is made tells.
+        self._takes_ids = True
 
     def close(self) -> None:
         """See ``sides``."""
@@ -182,9 +188,14 @@ class ServerSide(ServerRegistry):
         """See ``sides``."""
         origin = next((tag.value for tag in run.tags if tag.key == COPIED_FROM), "")
         known = self._known.get(run.info.run_id) or self._known.get(origin)
+        if known is None and self._takes_ids and is_hex_id(run.info.run_id):
+            # Under its own id it is the same run in whichever experiment it is: it may have been moved.
+            known = run.info.run_id
         found = self._get_run(known) if known else None
-        if found is not None and found.info.lifecycle_stage == DELETED:
-            self._deleted.add(found.info.run_id)
+        if found is not None:
+            self._known[run.info.run_id] = found.info.run_id
+            if found.info.lifecycle_stage == DELETED:
+                self._deleted.add(found.info.run_id)
         return found
 
     def run_here(self, run_id: str) -> Optional[str]:
@@ -192,18 +203,25 @@ class ServerSide(ServerRegistry):
         return self._known.get(run_id)
 
     def add_run(self, experiment_id: str, run: Run) -> RunInfo:
-        """See ``sides``. Not repeated if no answer comes: a repeated copy finds the run, should it have been made."""
+        """See ``sides``. Under its own id, where the server takes it."""
         self._reopen()
         info = run.info
         asked: Dict[str, Any] = {
             "experiment_id": experiment_id,
             "user_id": info.user_id or "",
             "start_time": info.start_time or 0,
-            "tags": [{"key": COPIED_FROM, "value": info.run_id}],
         }
         if info.run_name:
             asked["run_name"] = info.run_name
-        made = _run(self.http.post("runs/create", asked, once=True)["run"])
+        answer = None
+        if self._takes_ids and is_hex_id(info.run_id):
+            answer = self.http.post_if_known(CREATE_AS, {"run_id": info.run_id, **asked})
+            self._takes_ids = answer is not None
+        if answer is None:
+            # Not repeated if no answer comes: a repeated copy finds the run, should it have been made.
+            asked["tags"] = [{"key": COPIED_FROM, "value": info.run_id}]
+            answer = self.http.post("runs/create", asked, once=True)
+        made = _run(answer["run"])
         self._known[info.run_id] = made.info.run_id
         return made.info
 

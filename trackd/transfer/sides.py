@@ -20,7 +20,7 @@ from trackd.entities import (
 )
 from trackd.errors import TrackdError
 
-#: A tag that a server's run gets, because servers choose ids themselves: the id that the run has where it came from.
+#: A tag of what gets a new id from a server that chooses ids itself: the id that it has where it came from.
 COPIED_FROM = "trackd.copiedFrom"
 
 
