@@ -264,6 +264,28 @@ def test_a_file_in_parts_replaces_one_that_is_there_but_no_folder(client: Client
     assert content(tmp_path, "run/artifacts/folder/x") == b"old"
 
 
+@pytest.mark.parametrize("again", [[], [1], [0, 1, 2, 3]], ids=["none", "one", "all"])
+def test_who_completes_again_after_a_death_puts_no_zeros_over_the_file(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: List[int]
+) -> None:
+    upload = create(client, 4)
+    listed = sent(client, upload, EVEN, [0, 1, 2, 3])
+    for index in again:
+        put(client, upload["credentials"][index]["url"], EVEN[index])
+
+    def die(folder: str) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        # The file is in its place, and the upload is not gone yet.
+        patch.setattr(parts_module, "_remove", die)
+        with pytest.raises(KeyboardInterrupt):
+            complete(client, upload, listed)
+    assert content(tmp_path) == b"".join(EVEN)
+    assert complete(client, upload, listed).status == (200 if len(again) == 4 else 404)
+    assert content(tmp_path) == b"".join(EVEN) and left(tmp_path) == []
+
+
 class Waiting(io.RawIOBase):
     """A stream that gives one byte, waits to be released, and ends."""
 

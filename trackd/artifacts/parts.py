@@ -335,7 +335,14 @@ def _assembled(folder: str, found: List[_Found]) -> str:
     data, stride = os.path.join(folder, "data"), _stride(folder) or 0
     fits = all(each.own or offset == index * stride for index, (each, offset) in enumerate(zip(found, offsets)))
     whole = data if fits else os.path.join(folder, "whole")
-    target = os.open(whole, os.O_RDWR | os.O_CREAT | _BINARY, 0o666)
+    # Where parts lie in data, it is not made: it is in its place already if we died, or failed, just after moving it,
+    # and a new one would put zeros over a good file.
+    make = 0 if fits and not all(each.own for each in found) else os.O_CREAT
+    try:
+        target = os.open(whole, os.O_RDWR | make | _BINARY, 0o666)
+    except FileNotFoundError:
+        _remove(folder)
+        raise _no_upload(os.path.basename(folder)) from None
     try:
         for index, (each, offset) in enumerate(zip(found, offsets)):
             if each.own:
