@@ -524,6 +524,34 @@ def test_a_damaged_index_is_made_anew(store: FileStore, root: Path) -> None:
     once_more.close()
 
 
+def test_a_failed_write_does_not_let_the_next_be_forgotten_before_it_is_on_the_disk(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_run(store, "a" * 32)
+    store.watch.flush()
+    failing(monkeypatch, errno.EACCES, 0)
+    with pytest.raises(PermissionDenied):
+        write_tag(store, "1")
+    monkeypatch.undo()
+    real = disk.sync_tree
+
+    def late(root: str) -> None:
+        real(root)
+        write_tag(store, "2")
+
+    monkeypatch.setattr(disk, "sync_tree", late)
+    store.watch.flush()
+    monkeypatch.undo()
+    with store.reading() as connection:
+        assert connection.execute("SELECT count(*) FROM trackd_changes").fetchone() == (1,)
+
+
+def write_tag(store: FileStore, value: str) -> None:
+    """Write a tag."""
+    with store.transaction() as tx:
+        tx.put_tags("a" * 32, [Tag("t", value)])
+
+
 def test_an_index_that_disagrees_with_the_files_is_found_by_check(store: FileStore, root: Path) -> None:
     add_run(store, "a" * 32)
     with store.transaction() as tx:

@@ -213,6 +213,7 @@ class FileStore(SqlReads, Store):
                 transaction.error = disk.explain(error)
                 self._undone.append(transaction.sequence)
                 self._repairs |= transaction.touched
+                continue  # its number goes, and may be that of the next transaction, which is not on the disk yet
             self.applied_sequence = transaction.sequence
             self.pending += len(changes)
         self.watch.wake()
