@@ -524,6 +524,54 @@ def test_a_damaged_index_is_made_anew(store: FileStore, root: Path) -> None:
     once_more.close()
 
 
+def after_power_loss(store: FileStore, root: Path, place: Path, text: str = "") -> Path:
+    """A copy of the folder in which a point is in the index only, as the system writes files when it sees fit.
+
+    ``text``: what the index holds in place of the changes to files.
+    """
+    add_run(store, "a" * 32)
+    shutil.copytree(root, place, ignore=shutil.ignore_patterns(".trackd*"))
+    with store.transaction() as tx:
+        tx.add_metrics("a" * 32, [Metric("m", 0.5, NOW, 1)])
+    with store.reading() as connection:
+        copy = sqlite3.connect(place / ".trackd-index.db")
+        connection.backup(copy)
+    with copy:
+        if text:
+            copy.execute("UPDATE trackd_changes SET changes = ?", (text,))
+    copy.close()
+    return place
+
+
+@pytest.mark.parametrize("reason", ["format", "root"])
+def test_what_only_an_unusable_index_holds_is_not_lost_with_it(
+    store: FileStore, root: Path, tmp_path: Path, reason: str
+) -> None:
+    place = after_power_loss(store, root, tmp_path / "copy")
+    with sqlite3.connect(place / ".trackd-index.db") as connection:
+        # The copy lies elsewhere: with its own place in the index, only the format makes it unusable.
+        state = {"format": "4", "root": os.path.realpath(place)} if reason == "format" else {}
+        connection.executemany("UPDATE trackd_state SET value = ? WHERE key = ?", [(b, a) for a, b in state.items()])
+    connection.close()
+    for _ in ("once", "and again"):
+        again = open_store(str(place))
+        assert [point.value for point in again.list_metric_history("a" * 32, "m")] == [0.5]
+        again.close()
+    assert (place / "0" / ("a" * 32) / "metrics" / "m").read_text() == f"{NOW} 0.5 1\n"
+    assert problems(place) == []
+
+
+@pytest.mark.parametrize("text", ['[["shrink", "0", "x"]]', "[[1, 2, 3, 4, 5, 6, 7]]", "none"])
+def test_an_unusable_index_with_writes_of_another_kind_is_kept(
+    store: FileStore, root: Path, tmp_path: Path, text: str
+) -> None:
+    place = after_power_loss(store, root, tmp_path / "copy", text)
+    before = (place / ".trackd-index.db").read_bytes()
+    with pytest.raises(TrackdError, match="another version of trackd"):
+        open_store(str(place))
+    assert (place / ".trackd-index.db").read_bytes() == before
+
+
 def test_a_failed_write_does_not_let_the_next_be_forgotten_before_it_is_on_the_disk(
     store: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -341,6 +341,8 @@ def _remove_tree(path: str, applied: Applied) -> None:
 
 
 _DO = {MAKE: _make, CREATE: _create, APPEND: _append, WRITE: _write, REMOVE: _remove, MOVE: _move, DROP: _drop}
+#: The kinds of changes that there are.
+KINDS = frozenset(_DO)
 
 
 def _is_done(path: str, mtime: int, data: Optional[bytes] = None) -> bool:

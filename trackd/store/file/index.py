@@ -20,6 +20,7 @@ import time
 from typing import Dict, Iterator, List, Optional, Set, Tuple
 
 from trackd.entities import DELETED
+from trackd.errors import TrackdError
 from trackd.store.file import disk, folder, layout
 from trackd.store.file.folder import ExperimentFolder, Report, RunFolder, Stats
 from trackd.store.sql.connect import Connection
@@ -62,6 +63,35 @@ def is_usable(path: str, root: str) -> bool:
             connection.close()
     except sqlite3.DatabaseError:
         return False
+
+
+def left_changes(path: str, root: str) -> List[List[disk.Change]]:
+    """The changes to files that an unusable index still holds: one of another format, or of a folder that was moved.
+
+    After a loss of power they are nowhere else. An index that cannot be read has none that anybody could do, and one
+    that lies elsewhere may be that of another folder. Raises ``TrackdError`` for changes that only another version of
+    trackd understands.
+    """
+    if not os.path.exists(path) or os.path.realpath(os.path.dirname(path)) != os.path.realpath(root):
+        return []
+    try:
+        connection = sqlite3.connect(path)
+        try:
+            rows = connection.execute("SELECT changes FROM trackd_changes ORDER BY sequence").fetchall()
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError:
+        return []
+    try:
+        found = [decode_changes(changes) for (changes,) in rows]
+    except (TypeError, ValueError):
+        found = []
+    if len(found) < len(rows) or any(change.kind not in disk.KINDS for changes in found for change in changes):
+        raise TrackdError(
+            f"{path!r} holds writes that are not in the files yet, as another version of trackd keeps them. Start and"
+            " end that version once, then this one."
+        )
+    return found
 
 
 def create(path: str, root: str) -> None:

@@ -97,6 +97,7 @@ class FileStore(SqlReads, Store):
     def _open_index(self) -> None:
         self._fresh = not index_file.is_usable(self.index_path, self.root)
         if self._fresh:
+            self._salvage()
             index_file.create(self.index_path, self.root)
         self._database = Database(
             self.index_path,
@@ -327,6 +328,14 @@ class FileStore(SqlReads, Store):
         return runs + sorted(known.difference(runs))
 
     # -- opening and closing ------------------------------------------------------------------------------------------
+
+    def _salvage(self) -> None:
+        """Finish what was committed to an index that is about to be made anew, and bring it to the disk."""
+        left = [] if self.read_only else index_file.left_changes(self.index_path, self.root)
+        if left:
+            disk.replay(self.root, left)
+            if self.sync != "off":
+                disk.sync_tree(self.root)
 
     def _replay(self) -> None:
         """Finish what was committed before the last end. Doing a change twice changes nothing."""
