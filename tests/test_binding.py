@@ -103,6 +103,12 @@ def test_a_name_twice_in_one_object_is_refused(text: str) -> None:
     assert "twice" in refused(text.encode())
 
 
+def test_a_name_twice_among_very_many_is_found_in_one_pass() -> None:
+    # With a look at all names for each, this takes some minutes; 32 MB of them would take a day.
+    names = ",".join(f'"{number}":0' for number in range(100_000))
+    assert "'99999' twice" in refused(f'{{{names},"99999":1}}'.encode())
+
+
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.text(alphabet=':{}" ,\\ab', max_size=6),
     lambda inner: (

@@ -7,7 +7,7 @@ deep nesting) is a 400 here. So is JSON in which one name stands twice: who chec
 
 import json
 import sys
-from typing import Any, Callable, Dict, List, Mapping, NoReturn, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NoReturn, Set, Tuple
 from urllib.parse import unquote_to_bytes
 
 from trackd.errors import InvalidParameterValue
@@ -29,9 +29,11 @@ def _short_int(digits: str) -> int:
 def _distinct(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidParameterValue(f"The body has an object with the name {shown(twice)} twice; send it once.")
+        seen: Set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise InvalidParameterValue(f"The body has an object with the name {shown(name)} twice; send it once.")
+            seen.add(name)
     return found
 
 
