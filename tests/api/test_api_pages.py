@@ -169,7 +169,8 @@ def test_all_files_together_are_small_as_they_travel(client: Client) -> None:
 @pytest.mark.parametrize(
     "accepted, packed",
     [("gzip", True), ("gzip, deflate, br", True), ("br;q=1.0, GZIP;q=0.8", True), ("x-gzip", True), ("", False),
-     ("identity", False), ("gzip;q=0", False), ("gzip; q=0.000, br", False), ("gzipped", False)],
+     ("identity", False), ("gzip;q=0", False), ("gzip; q=0.000, br", False), ("gzipped", False),
+     ("gzip ; q=0.25 , br", True), ("gzip x", False), ("gzip;q=1.5", False)],
 )  # fmt: skip
 def test_files_are_packed_for_those_that_take_it(client: Client, accepted: str, packed: bool) -> None:
     plain = client.send("GET", "/static-files/style.css").response
@@ -180,6 +181,14 @@ def test_files_are_packed_for_those_that_take_it(client: Client, accepted: str, 
     assert (headers["ETag"] == dict(plain.headers)["ETag"]) != packed
     again = {"accept-encoding": accepted, "if-none-match": headers["ETag"]}
     assert client.send("GET", "/static-files/style.css", headers=again).status == 304
+
+
+@pytest.mark.parametrize("start, filling", [("gzip", " "), ("gzip;q=0.", "1"), ("gzip;q=0.", "0"), ("gzip;", "\t")])
+def test_no_header_of_any_length_keeps_the_server_busy(client: Client, start: str, filling: str) -> None:
+    # As long as a head may be. In quadratic time each takes a minute, in which no other request is answered.
+    accepted = start + filling * 60_000 + "x"
+    reply = client.send("GET", "/static-files/style.css", headers={"accept-encoding": accepted}).response
+    assert reply.status == 200 and "Content-Encoding" not in dict(reply.headers)
 
 
 def test_no_file_names_another_host() -> None:
