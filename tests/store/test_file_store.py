@@ -600,6 +600,63 @@ def write_tag(store: FileStore, value: str) -> None:
         tx.put_tags("a" * 32, [Tag("t", value)])
 
 
+def test_files_that_a_power_loss_left_empty_are_filled_again(store: FileStore, root: Path, tmp_path: Path) -> None:
+    place = after_power_loss(store, root, tmp_path / "copy")
+    with store.transaction() as tx:
+        tx.add_params("a" * 32, [Param("p", "1")])
+        tx.put_tags("a" * 32, [Tag("t", "text")])
+    whole = everything(store)
+    (place / ".trackd-index.db").unlink()
+    shutil.rmtree(place)
+    shutil.copytree(root, place, ignore=shutil.ignore_patterns(".trackd*"))
+    with store.reading() as connection:
+        copy = sqlite3.connect(place / ".trackd-index.db")
+        connection.backup(copy)
+    copy.close()
+    for name in ("params/p", "tags/t", "tags/a/b", "metrics/m", "meta.yaml"):
+        file = place / "0" / ("a" * 32) / name
+        time_of = file.stat().st_mtime_ns
+        os.truncate(file, 0)
+        os.utime(file, ns=(time_of, time_of))
+    again = open_store(str(place))
+    assert everything(again) == whole
+    again.close()
+    assert problems(place) == []
+
+
+@pytest.mark.parametrize("moves", [["deleted"], ["deleted", "active"], ["deleted", "active", "deleted"]])
+@pytest.mark.parametrize("moved", [False, True], ids=["nothing is on the disk", "moves are on the disk"])
+def test_a_power_loss_after_an_experiment_was_deleted_or_restored_takes_nothing_that_was_logged_before(
+    store: FileStore, root: Path, tmp_path: Path, moves: List[str], moved: bool
+) -> None:
+    place = tmp_path / "copy"
+    with store.transaction() as tx:
+        tx.add_experiment("e", None, (), NOW, "mlflow-artifacts:")
+    for run_id, experiment_id in (("a" * 32, "0"), ("b" * 32, "1")):
+        add_run(store, run_id, experiment_id)
+    shutil.copytree(root, place, ignore=shutil.ignore_patterns(".trackd*"))
+    for run_id in ("a" * 32, "b" * 32):
+        with store.transaction() as tx:
+            tx.add_metrics(run_id, [Metric("m", 0.5, NOW, 1)])
+            tx.add_params(run_id, [Param("p", "1")])
+    for stage in moves:
+        with store.transaction() as tx:
+            experiment = tx.get_experiment("1")
+            assert experiment is not None
+            tx.put_experiment(experiment._replace(lifecycle_stage=stage))
+    whole = everything(store)
+    with store.reading() as connection:
+        copy = sqlite3.connect(place / ".trackd-index.db")
+        connection.backup(copy)
+    copy.close()
+    if moved and moves[-1] == "deleted":
+        (place / "1").rename(place / ".trash" / "1")
+    again = open_store(str(place))
+    assert everything(again) == whole
+    again.close()
+    assert problems(place) == []
+
+
 def test_an_index_that_disagrees_with_the_files_is_found_by_check(store: FileStore, root: Path) -> None:
     add_run(store, "a" * 32)
     with store.transaction() as tx:

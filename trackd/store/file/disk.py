@@ -94,8 +94,10 @@ def apply(root: str, changes: List[Change], replay: bool = False) -> Applied:
 def replay(root: str, transactions: Sequence[List[Change]]) -> None:
     """Do again, in order, what was committed before the last end; some of it, or all, may have been done.
 
-    Changes are done in order, so if a folder is where a transaction was to move it, that one and all before it are
-    done: doing them again would make the folder anew where it was before. A folder that is gone is left so.
+    Changes are done in order, so if a folder is where a transaction was to move it, that one and all before it were
+    done: doing them again as they are would make the folder anew where it was before. But after a loss of power the
+    move can be on the disk without what was written to files before it; that is looked for where the folder is now. A
+    folder that is gone is left so.
     """
     first = 0
     gone: Set[str] = set()
@@ -112,6 +114,10 @@ def replay(root: str, transactions: Sequence[List[Change]]) -> None:
         if any(done):
             # With some moves done all before this transaction is done; with all of them it is, too.
             first = number + all(done)
+    later = [one for changes in transactions[:first] for one in changes if one.kind in (MOVE, DROP)]
+    for changes in transactions[:first]:
+        apply(root, _followed(root, changes, later), replay=True)
+        del later[: sum(one.kind in (MOVE, DROP) for one in changes)]
     for changes in transactions[first:]:
         made = {change.folder for change in changes if change.kind == MAKE}
         there = [
@@ -120,6 +126,24 @@ def replay(root: str, transactions: Sequence[List[Change]]) -> None:
             if one.folder in made or one.kind == DROP or os.path.isdir(f"{root}/{one.folder}")
         ]
         apply(root, there, replay=True)
+
+
+def _followed(root: str, changes: Sequence[Change], moves: Sequence[Change]) -> List[Change]:
+    """What a transaction did to files of runs and experiments, where these are after its own and all later ``moves``.
+
+    Their ids are never used again; the names of registered models are, so these are left as they are.
+    """
+    found = []
+    for change in changes:
+        place = change.folder
+        if change.kind not in (CREATE, APPEND, WRITE, REMOVE) or is_registry(place):
+            continue
+        for move in moves:
+            if place == move.folder or place.startswith(move.folder + "/"):
+                place = move.name + place[len(move.folder) :]
+        if TEMPORARY not in place and os.path.isdir(f"{root}/{place}"):
+            found.append(change._replace(folder=place))
+    return found
 
 
 def _is_moved(root: str, move: Change, changes: Sequence[Change]) -> bool:
@@ -158,7 +182,7 @@ def _make_folders(path: str, applied: Applied) -> None:
 def _create(folder: str, change: Change, number: int, applied: Applied, replay: bool) -> None:
     path = f"{folder}/{change.name}"
     data = change.text.encode("utf-8")
-    if replay and _is_done(path, change.mtime, data):
+    if replay and _is_done(path, change.mtime, data, True):
         return
     descriptor = _open(folder, change.name, _WRITE_FLAGS, applied)
     applied._undo.append(lambda: os.unlink(path))
@@ -236,12 +260,13 @@ def _shorten(path: str, size: int, expected: int) -> None:
 
 def _write(folder: str, change: Change, number: int, applied: Applied, replay: bool) -> None:
     path = f"{folder}/{change.name}"
-    if replay and _is_done(path, change.mtime):
+    data = change.text.encode("utf-8")
+    if replay and _is_done(path, change.mtime, data, False):
         return
     temporary = f"{folder}/{TEMPORARY}{number}"
     descriptor = os.open(temporary, _WRITE_FLAGS, 0o666)
     applied._temporary.append(temporary)
-    _fill(descriptor, temporary, change.text.encode("utf-8"), change.mtime)
+    _fill(descriptor, temporary, data, change.mtime)
     if "/" in change.name:
         _make_folders(os.path.dirname(path), applied)
 
@@ -345,18 +370,19 @@ _DO = {MAKE: _make, CREATE: _create, APPEND: _append, WRITE: _write, REMOVE: _re
 KINDS = frozenset(_DO)
 
 
-def _is_done(path: str, mtime: int, data: Optional[bytes] = None) -> bool:
+def _is_done(path: str, mtime: int, data: bytes, in_place: bool) -> bool:
     """Whether the file is as the change made it, or as somebody made it later.
 
-    ``data``: what the change writes in place. A file that holds only the beginning of it is not somebody's: we died
-    before it was whole and its time was set.
+    After a loss of power a file of ours can have its name and time but no content yet: systems write that last.
+    ``in_place``: the change writes the file where it stays. One that holds only the beginning is not somebody's then:
+    we died before it was whole and its time was set.
     """
     try:
-        found = os.lstat(path).st_mtime_ns
+        found = os.lstat(path)
     except FileNotFoundError:
         return False
-    if data is None or found <= mtime:
-        return found >= mtime
+    if found.st_mtime_ns <= mtime or not in_place:
+        return found.st_mtime_ns > mtime or (found.st_mtime_ns == mtime and found.st_size == len(data))
     with open(path, "rb") as file:
         return not data.startswith(file.read(len(data) + 1))
 
