@@ -1,7 +1,10 @@
 """Folders of artifacts as zip files."""
 
 import io
+import os
+import sys
 import zipfile
+from pathlib import Path
 from typing import Any, Dict
 
 import pytest
@@ -55,3 +58,17 @@ def test_what_is_not_there_is_refused_before_anything_is_sent(client: Client, qu
     assert client.get(ZIP, asked).status == status
     assert client.get(ZIP, {"run_id": run}).status == 404
     assert client.get(ZIP, {"run_id": run, "path": "nothing"}).status == 404
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep no such names")
+def test_names_that_an_archive_cannot_hold_leave_neither_the_folder_nor_the_archive_broken(
+    client: Client, tmp_path: Path
+) -> None:
+    run = client.run()
+    put(client, run, "a.txt", b"a")
+    folder = next((tmp_path / "mlartifacts").glob("**/a.txt")).parent
+    (folder / "..\\..\\evil.bat").write_bytes(b"b")
+    with open(os.path.join(os.fsencode(folder), b"c\xff"), "wb") as file:
+        file.write(b"c")
+    names = unzipped(client, run_id=run)
+    assert names == {"artifacts/a.txt": b"a", "artifacts/.._.._evil.bat": b"b", "artifacts/c_": b"c"}

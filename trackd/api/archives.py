@@ -1,6 +1,7 @@
 """A folder of artifacts as one zip file: /api/trackd/artifacts/zip. Made while it is sent."""
 
 import io
+import re
 import time
 from typing import Any, Iterator, List, Tuple
 
@@ -70,7 +71,7 @@ def _pieces(
             opened = store.open(path)
             try:
                 below = path[len(folder) :].lstrip("/") or path.rpartition("/")[2]
-                entry = zipfile.ZipInfo(f"{name}/{below}", time.localtime(max(opened.mtime, 315619200.0))[:6])
+                entry = zipfile.ZipInfo(_member(f"{name}/{below}"), time.localtime(max(opened.mtime, 315619200.0))[:6])
                 # What is packed already only costs time to pack again.
                 packed = below.lower().endswith(_PACKED)
                 entry.compress_type = zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED
@@ -83,6 +84,15 @@ def _pieces(
             finally:
                 opened.close()
     yield outgoing.taken()
+
+
+def _member(path: str) -> str:
+    """The name that a file has in the archive: its path, but for what a name in an archive cannot be.
+
+    Programs on Windows take a backslash for a separator, so that ``..\\..\\x`` would leave the folder unpacked into.
+    Bytes that are not UTF-8, which names on the disk may have (PEP 383), cannot be written at all.
+    """
+    return re.sub("[\\\\\ud800-\udfff]", "_", path)
 
 
 _PACKED = (
