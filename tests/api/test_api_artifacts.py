@@ -326,6 +326,17 @@ def statuses(client: Client) -> Dict[str, int]:
     return found
 
 
+def test_a_listing_of_uploads_ends_however_many_there_are(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trackd.api.artifacts.MOST_LISTED", 5)
+    begun = [client.post(f"{MPU}/create/d", {"path": "f", "num_parts": 2}).json["upload_id"] for _ in range(3)]
+    found = client.get(f"{MPU}/parts/d", {"path": "f"}).json["uploads"]
+    assert len(found) == 2 and {each["upload_id"] for each in found} < set(begun)
+    assert [len(each["credentials"]) for each in found] == [2, 2]
+    # One alone is told of, whatever its size.
+    large = client.post(f"{MPU}/create/d", {"path": "g", "num_parts": 9}).json["upload_id"]
+    assert [each["upload_id"] for each in client.get(f"{MPU}/parts/d", {"path": "g"}).json["uploads"]] == [large]
+
+
 def test_without_serving_the_routes_of_the_proxy_are_switched_off_and_no_others(tmp_path: Path) -> None:
     found = statuses(folder_client(tmp_path, serve_artifacts=False))
     off = {path for path, status in found.items() if status == 503}

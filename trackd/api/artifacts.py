@@ -3,7 +3,7 @@
 import io
 import os
 import re
-from typing import Any, BinaryIO, Dict, Optional, Tuple
+from typing import Any, BinaryIO, Dict, List, Optional, Tuple
 
 from trackd import fields
 from trackd.api import downloads, rules
@@ -18,6 +18,8 @@ from trackd.web.router import route
 PARTS = "/api/2.0/mlflow-artifacts/mpu/parts"
 #: The largest file that the browser's own route takes; MLflow's limit.
 MOST_FROM_BROWSER = 10 * 1024 * 1024
+#: Parts that one listing of uploads tells of, there or missing: one upload of the largest kind, or many common ones.
+MOST_LISTED = 50_000
 
 
 # Of a run, wherever its artifacts are
@@ -164,8 +166,13 @@ def list_multipart_uploads(
 ) -> Dict[str, Any]:
     """List the uploads to a file that are under way, newest first: parts that are there, and URLs for those missing."""
     target = _target(artifact_path, path)
-    uploads = []
+    uploads: List[Dict[str, Any]] = []
+    room = MOST_LISTED
     for each in ctx.artifacts.list_uploads(target):
+        # Anybody can begin any number of them, and each may have very many parts: the answer has to end somewhere.
+        room -= max(each.total, len(each.parts), 1)
+        if uploads and room < 0:
+            break
         there = {part.number for part in each.parts}
         missing = [number for number in range(1, each.total + 1) if number not in there]
         found = ctx.artifacts.targets(target, each.upload_id, missing, _here(ctx)) if missing else []
