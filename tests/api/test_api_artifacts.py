@@ -162,6 +162,20 @@ def test_a_location_outside_of_the_servers_own_places_is_not_served_unless_it_is
             assert "--artifact-roots" in reply.json["message"] and "secret" not in str(reply.json.get("files"))
 
 
+@pytest.mark.parametrize("kind", ["params", "tags", "metrics"])
+def test_no_artifact_becomes_a_value_of_another_run(tmp_path: Path, kind: str) -> None:
+    client = folder_client(tmp_path)
+    other = tmp_path / "mlruns" / "0" / client.run()
+    for place in (other / kind, tmp_path / "mlruns" / "0" / kind, other / "artifacts" / kind):
+        experiment = client.ok("experiments/create", name=str(place), artifact_location=str(place))["experiment_id"]
+        run = client.run(experiment)
+        sent = client.send(
+            "POST", "/ajax-api/2.0/mlflow/upload-artifact", b"1", f"run_uuid={run}&path=a", {"content-length": "1"}
+        )
+        is_artifact = place.parent.name == "artifacts"
+        assert (sent.status == 200) == (place / run / "artifacts" / "a").exists() == is_artifact
+
+
 def test_a_browser_uploads_small_files_only(client: Client) -> None:
     run = client.run()
     path = "/ajax-api/2.0/mlflow/upload-artifact"

@@ -15,6 +15,9 @@ PROXIED = ("mlflow-artifacts", "http", "https")
 #: What stands in a proxied location before the path, where it is written as a URL.
 _ANCHOR = re.compile(r"^.*?/(?:ajax-)?api/2\.0/mlflow-artifacts/artifacts(?:/|$)")
 
+#: Folders of the file store whose files are values: one that came there as an artifact would be read as one.
+_VALUES = frozenset(("params", "tags", "metrics", "aliases"))
+
 
 def open_artifacts(uri: str, sync: bool = False, tidy: bool = False) -> ArtifactStore:
     """The store at a location: a path, ``file:`` or ``s3://``. ``InvalidParameterValue`` for any other.
@@ -83,12 +86,24 @@ class Places(Locations):
         """
         whole = os.path.realpath(folder)
         allowed = any(_within(whole, each) for each in self._folders)
+        if self._holds_values(whole):
+            raise _out_of_reach(location)
         if allowed and os.path.isdir(whole):
             return whole
         moved = self._moved(folder)
         if moved is None and not allowed:
             raise _out_of_reach(location)
         return moved or whole
+
+    def _holds_values(self, whole: str) -> bool:
+        """Whether a folder lies in the metadata of a run, an experiment or a model, rather than beside them."""
+        root = None if self._backend is None else os.path.realpath(self._backend)
+        if root is None or not _within(whole, root):
+            return False
+        # Some file systems do not tell cases apart. Nothing before the third part can be a run's folder of artifacts.
+        parts = os.path.relpath(whole, root).lower().split(os.sep)
+        end = parts.index("artifacts", 2) if "artifacts" in parts[2:] else len(parts)
+        return not _VALUES.isdisjoint(parts[1:end])
 
     def _moved(self, folder: str) -> Optional[str]:
         if self._backend is None:
