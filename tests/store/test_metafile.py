@@ -203,6 +203,7 @@ DAMAGED = [
     (b"a: |x\n", "line 1: an unknown mark"),
     ("a: b\u2028c\n".encode("utf-8"), "line 1: a line separator"),
     (b"a: @b\n", "line 1: @ where a value should begin"),
+    (b"a: {?1}\n", "line 1: ? where a value should begin"),
     (b"a: " + b"[" * 100_000, "nested deeper"),
     (b"a:\n" + b"".join(b" " * i + b"- \n" for i in range(200)), "nested deeper"),
     (b"- " * 100_000, "nested deeper"),

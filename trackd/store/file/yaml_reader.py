@@ -201,7 +201,8 @@ class Reader:
             return value
         if char and char in "&*!":
             raise self.error("an anchor, alias or tag")
-        if not char or char in ",]}#|>%@`" or _indicator(self.text, self.pos):
+        # In brackets PyYAML takes every ? for the mark of a key.
+        if not char or char in ",]}#|>%@`" or _indicator(self.text, self.pos) or inside and char == "?":
             raise self.error(f"{char or 'the end of the file'} where a value should begin")
         return self.plain(indent, inside)
 
