@@ -320,7 +320,11 @@ class S3Artifacts(ArtifactStore):
                 if each["Key"] == key:
                     begun = int(each["Initiated"].timestamp() * 1000)
                     upload_id = each["UploadId"]
-                    found.append(Upload(upload_id, begun, self._totals.get(upload_id, 0), self._parts(key, upload_id)))
+                    try:
+                        parts = self._parts(key, upload_id)
+                    except ResourceDoesNotExist:
+                        continue  # ended since it was listed
+                    found.append(Upload(upload_id, begun, self._totals.get(upload_id, 0), parts))
         return sorted(found, key=lambda upload: -upload.creation_time)
 
     def _parts(self, key: str, upload_id: str) -> List[Part]:
