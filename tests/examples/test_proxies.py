@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from types import ModuleType
@@ -109,14 +110,23 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def public() -> Iterator[Path]:
+    """A folder that the proxies' own users may read. pytest's folders are the owner's alone, again and again: whenever
+    another pytest starts."""
+    with tempfile.TemporaryDirectory(prefix="trackd-proxies-") as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
 @pytest.fixture(scope="module", params=["nginx", "apache"])
-def proxy(request: pytest.FixtureRequest, behind: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+def proxy(request: pytest.FixtureRequest, behind: Running, public: Path) -> Iterator[Proxy]:
     """A proxy in front of it."""
     if os.name == "nt":
         pytest.skip("needs Debian's nginx or apache2")
-    folder = tmp_path_factory.mktemp("proxy")
-    for place in (folder, *folder.parents[:2]):
-        place.chmod(0o755)
+    folder = public / request.param
+    folder.mkdir()
+    folder.chmod(0o755)
     authority = Authority(folder)
     authority.sign("localhost", "DNS:localhost,IP:127.0.0.1")
     certificate = authority.sign("client")
