@@ -45,7 +45,8 @@ def test_a_file_has_a_name(text: str) -> None:
 
 
 def test_names_of_uploads_under_way_are_nobodys() -> None:
-    for text in (".artifact.uploading.x", "a/.artifact.uploading.trackd/b", "%2eartifact.uploading."):
+    names = (".artifact.uploading.x", "a/.artifact.uploading.t/b", "%2eartifact.uploading.", ".ARTIFACT.Uploading.x")
+    for text in names:
         with pytest.raises(InvalidParameterValue):
             artifact_path(text)
 

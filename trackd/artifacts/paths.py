@@ -48,7 +48,8 @@ def artifact_path(text: str, leaf: bool = False) -> ArtifactPath:
         raise _refused(text, "it ends without the name of a file")
     parts = [_CONTROL.sub(lambda found: f"%{ord(found.group()):02x}", part) for part in parts if part not in ("", ".")]
     for part in parts:
-        if part.startswith(UNFINISHED):
+        # macOS and Windows take other cases for the same name.
+        if part.lower().startswith(UNFINISHED):
             raise _refused(text, f"names that begin with {UNFINISHED} are kept for uploads under way")
         if os.name == "nt" and (_NOT_ON_WINDOWS.search(part) or _DEVICE.match(part)):
             raise _refused(text, f"Windows has no files named {part!r}")
