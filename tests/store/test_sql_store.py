@@ -175,6 +175,29 @@ def test_what_was_committed_is_moved_from_the_log_into_the_database_within_a_sec
     store.close()
 
 
+def test_what_was_committed_is_on_the_disk_within_a_second_while_somebody_reads_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = opened(tmp_path / "my.db", sync="1s")
+    reader = sqlite3.connect(tmp_path / "my.db", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM experiments").fetchone()
+    real, synced = os.fsync, threading.Event()
+
+    def fsync(descriptor: int) -> None:
+        real(descriptor)
+        if os.path.sameopenfile(descriptor, log.fileno()):
+            synced.set()
+
+    with open(tmp_path / "my.db-wal", "rb") as log:
+        monkeypatch.setattr(os, "fsync", fsync)
+        with store.transaction() as tx:
+            tx.add_experiment("e", None, (), 1, "mlflow-artifacts:")
+        assert synced.wait(5)
+    reader.close()
+    store.close()
+
+
 def test_an_unknown_newer_revision_is_opened_if_what_is_needed_is_there(tmp_path: Path) -> None:
     path = changed(
         tmp_path / "a.db",

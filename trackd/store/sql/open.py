@@ -141,6 +141,7 @@ def _open(
             place.path,
             database,
             tables,
+            sync=sync,
             read_only=place.read_only,
             artifact_root=artifact_root,
             log=log,

@@ -1,8 +1,10 @@
 """A store in one of MLflow's own databases. All of it is in the database; nothing is kept between two requests."""
 
+import os
 import sqlite3
 import threading
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Callable, ContextManager, List, Mapping, Optional, Sequence, Type
 
@@ -33,6 +35,7 @@ class DatabaseTransaction(HistoryWrites, SqlTransaction):
 class SqlStore(HistoryColumns, SqlReads, Store):
     """A store on an open ``database`` with these ``tables``. (``open.open_database`` makes one of a URI.)
 
+    * ``sync``: with ``1s`` the log is on the disk within a second, also while a reader keeps it from being moved.
     * ``artifact_root``: where the default experiment of a new database keeps its artifacts.
     * ``finish`` is called when all connections are closed.
     """
@@ -45,6 +48,7 @@ class SqlStore(HistoryColumns, SqlReads, Store):
         database: Database,
         tables: Tables,
         *,
+        sync: str = "1s",
         read_only: bool = False,
         artifact_root: str = "mlflow-artifacts:",
         log: Callable[[str], None] = lambda line: None,
@@ -54,6 +58,7 @@ class SqlStore(HistoryColumns, SqlReads, Store):
         self.tables = tables
         self.read_only = read_only
         self.database = database
+        self._sync = sync
         self._log = log
         self._finish = finish
         self._closed = False
@@ -102,13 +107,25 @@ class SqlStore(HistoryColumns, SqlReads, Store):
             if self._written.is_set():
                 self._written.clear()
                 try:
+                    self._sync_log()
                     self.database.checkpoint()
                     said = ""
-                except (TrackdError, sqlite3.Error) as error:  # the log only grows; the next look tries again
+                except (TrackdError, sqlite3.Error, OSError) as error:  # the log only grows; the next look tries again
                     self._written.set()
                     if said != str(error):
                         said = str(error)
                         self._log(f"{self.path}: the log could not be moved into the database yet: {said}")
+
+    def _sync_log(self) -> None:
+        """A checkpoint does not, while somebody reads an old moment of the database for long."""
+        if self._sync != "1s":
+            return
+        with suppress(FileNotFoundError):  # on network file systems there is none
+            descriptor = os.open(self.path + "-wal", os.O_RDWR | getattr(os, "O_BINARY", 0))
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
     def close(self) -> None:
         """See ``store.base``."""
