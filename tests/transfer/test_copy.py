@@ -222,6 +222,19 @@ def test_what_came_to_a_running_run_since_is_added(source: Store, target: Store)
     assert (counts.written["points"], counts.written["tags"], counts.written["runs"]) == (1, 2, 0)
 
 
+def test_points_that_an_ended_run_got_late_come_when_all_points_are_compared(source: Store, target: Store) -> None:
+    copied(source, target)
+    with source.transaction() as tx:
+        tx.add_metrics(RUNS[0], [Metric("loss", 7.0, NOW, 0)])
+    copied(source, target)
+    late = [point for point in source.list_metric_history(RUNS[0], "loss") if point.step == 0]
+    assert len(late) == 1 and late[0] not in target.list_metric_history(RUNS[0], "loss")
+    counts = Counts()
+    copy(StoreSide("FROM", source), StoreSide("TO", target), counts, all_points=True)
+    assert target.list_metric_history(RUNS[0], "loss") == source.list_metric_history(RUNS[0], "loss")
+    assert counts.written["points"] == 1
+
+
 def test_an_id_that_is_taken_by_another_experiment_makes_way_for_nobody(source: Store, target: Store) -> None:
     with target.transaction() as tx:
         taken = tx.add_experiment("was here first", None, (), NOW, "mlflow-artifacts:")

@@ -20,6 +20,7 @@ from trackd.transfer.stores import StoreSide
 
 FLAGS = (
     Flag("--artifacts", "", "Copy artifacts, too."),
+    Flag("--all-points", "", "Compare all points of all runs, also of those that have ended and look complete."),
     Flag("--from-artifacts", "URI", "Where the artifacts are that a server of FROM serves. Default: ./mlartifacts."),
     Flag("--to-artifacts", "URI", "Where those are that a server of TO will serve. Default: ./mlartifacts."),
     Flag("--artifact-roots", "URI,URI", "Other places from which artifacts of FROM may be read."),
@@ -48,7 +49,7 @@ def run(words: Sequence[str]) -> int:
     try:
         with _side(places[0], given, True) as source, _side(places[1], given, False) as target:
             try:
-                copy(source, target, counts, _Progress().show, "--artifacts" in given)
+                copy(source, target, counts, _Progress().show, "--artifacts" in given, "--all-points" in given)
             finally:
                 _end(counts)
     except CannotStart as error:

@@ -21,18 +21,20 @@ def copy(
     counts: Counts,
     progress: Progress = lambda line: None,
     artifacts: bool = False,
+    all_points: bool = False,
 ) -> None:
     """Copy all of it into ``target``; ``counts`` grows meanwhile. Raises ``CannotCopy`` where it cannot go on."""
-    Copying(source, target, counts, progress, artifacts).everything()
+    Copying(source, target, counts, progress, artifacts, all_points).everything()
 
 
 class Copying:
     """One copy under way."""
 
     def __init__(
-        self, source: Source, target: Target, counts: Counts, progress: Progress, artifacts: bool
+        self, source: Source, target: Target, counts: Counts, progress: Progress, artifacts: bool, all_points: bool
     ) -> None:
         self._artifacts = artifacts
+        self._all_points = all_points
         self._source = source
         self._target = target
         self._counts = counts
@@ -83,7 +85,7 @@ class Copying:
         return experiment_id
 
     def _run(self, experiment_id: str, run: Run) -> None:
-        whole, there = copy_run(self._source, self._target, experiment_id, run, self._counts)
+        whole, there = copy_run(self._source, self._target, experiment_id, run, self._counts, self._all_points)
         if there.info.run_id != run.info.run_id:
             self._runs[run.info.run_id] = there.info.run_id
         if there.info.artifact_uri != run.info.artifact_uri:

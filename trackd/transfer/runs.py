@@ -10,17 +10,22 @@ from trackd.transfer.sides import Additions, Source, Target, pairs, point
 _GROWING = ("RUNNING", "SCHEDULED")
 
 
-def copy_run(source: Source, target: Target, experiment_id: str, run: Run, counts: Counts) -> Tuple[Run, Run]:
+def copy_run(
+    source: Source, target: Target, experiment_id: str, run: Run, counts: Counts, all_points: bool = False
+) -> Tuple[Run, Run]:
     """Copy a run, but for its links to logged models; as it is at the source, and what the target knew of it.
 
     Raises ``Refused`` if it cannot be kept there at all.
 
     Its end (status, end time, deletion) comes last: a copy that broke off looks like a run that goes on, and is looked
-    into when the copy is repeated. One that has ended and says the same as its original is complete.
+    into when the copy is repeated. One that has ended and says the same as its original is complete, unless somebody
+    has since logged points that are not its last; ``all_points`` looks into it for them.
     """
     there = target.find_run(experiment_id, run)
-    if there is not None and (_is_complete(run, there) or there.info.lifecycle_stage == DELETED):
-        # Who deleted the copy does not want it back.
+    # Who deleted the copy does not want it back.
+    if there is not None and (
+        there.info.lifecycle_stage == DELETED or not all_points and _is_complete(run, there)
+    ):
         _count_skipped(run, counts)
         return run, there
     run = source.whole(run)
