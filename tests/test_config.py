@@ -173,6 +173,13 @@ def test_gunicorn_options_without_a_timeout_change_nothing_and_are_noted() -> No
     assert config.notes == ["MLFLOW_GUNICORN_OPTS has no effect: trackd does not use gunicorn"]
 
 
+@pytest.mark.parametrize("artifacts, exposed", [("mlruns", True), (".", True), ("mlruns/a", False), ("ml", False)])
+def test_a_folder_of_artifacts_that_holds_the_runs_is_noted(artifacts: str, exposed: bool) -> None:
+    config = read(["--artifacts-destination", artifacts], {})
+    assert [note.startswith("clients can write over the runs in ./mlruns") for note in config.notes] == [True] * exposed
+    assert read(["--artifacts-destination", artifacts, "--no-serve-artifacts"], {}).notes == []
+
+
 def test_the_own_flag_for_the_read_timeout_beats_that_of_gunicorn() -> None:
     assert read(["--gunicorn-opts=--timeout=60", "--read-timeout=7"], {}).read_timeout == 7
 

@@ -1,9 +1,10 @@
 """From a command line and an environment to a ``Config``, by the rows of ``config.SETTINGS``."""
 
+import os
 import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from trackd.config import LONGEST_TIMEOUT, NOTED, REFUSED, SETTINGS, Config, Setting, whole
+from trackd.config import LONGEST_TIMEOUT, NOTED, REFUSED, SETTINGS, Config, Setting, local_path, whole
 
 
 class UsageError(Exception):
@@ -50,7 +51,7 @@ def help_line(row: Setting) -> str:
 def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Config:
     """The settings that a command line and an environment ask for; UsageError with one clear sentence if it cannot be.
 
-    ``Config.notes`` says what was accepted without effect.
+    ``Config.notes`` says what was accepted without effect, and what is dangerous.
     """
     given = split(arguments)
     values: Dict[str, Any] = {}
@@ -71,8 +72,22 @@ def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Config:
     if "gunicorn_opts" in values and "read_timeout" not in values:
         values["read_timeout"] = gunicorn_timeout(values["gunicorn_opts"], sources["gunicorn_opts"])
     config = Config(**values)
-    config.notes = _notes(values, sources)
+    config.notes = _notes(values, sources) + _exposed(config)
     return config
+
+
+def _exposed(config: Config) -> List[str]:
+    """A note if clients may write where the runs themselves are kept: what they send as artifacts has any name."""
+    store, artifacts = local_path(config.backend_store_uri), local_path(config.artifacts_destination)
+    if store is None or artifacts is None or not config.serve_artifacts:
+        return []
+    above = os.path.join(os.path.realpath(artifacts), "")
+    if not os.path.join(os.path.realpath(store), "").startswith(above):
+        return []
+    return [
+        f"clients can write over the runs in {store}: it lies in the folder that they send artifacts to, {artifacts}; "
+        "keep one beside the other (--artifacts-destination)"
+    ]
 
 
 def _refuse(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
