@@ -10,7 +10,7 @@ from trackd.api import downloads, rules
 from trackd.api.context import Context
 from trackd.artifacts.base import ArtifactStore
 from trackd.artifacts.paths import ROOT, ArtifactPath, joined
-from trackd.errors import InvalidParameterValue, ResourceDoesNotExist
+from trackd.errors import ResourceDoesNotExist
 from trackd.web.message import Response
 from trackd.web.router import route
 
@@ -23,12 +23,7 @@ def archive(
     ctx: Context, run_id: fields.SourceRunId = "", model_id: fields.ModelId = None, path: fields.ArtifactPath = ROOT
 ) -> Response:
     """Send a folder of the artifacts of a run, or of a logged model, as a zip file; all of them without a path."""
-    if bool(run_id) == bool(model_id):
-        raise InvalidParameterValue("Exactly one of run_id and model_id must be given.")
-    if model_id:
-        location = rules.find_logged_model(ctx.store, model_id).artifact_location
-    else:
-        location = rules.find_run(ctx.store, run_id).artifact_uri
+    location = rules.artifacts_of(ctx.store, run_id, model_id)
     store, base = ctx.locations.find(location)
     folder = joined(base, path)
     files = list(store.walk(folder))

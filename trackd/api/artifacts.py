@@ -74,12 +74,7 @@ def presigned_upload_url(
     expiration: fields.Expiration = None,
 ) -> Dict[str, Any]:
     """A URL of the storage itself to which one file of a run or logged model can be PUT."""
-    if bool(run_id) == bool(model_id):
-        raise InvalidParameterValue("Exactly one of run_id and model_id must be given.")
-    if model_id:
-        location = rules.find_logged_model(ctx.store, model_id).artifact_location
-    else:
-        location = rules.find_run(ctx.store, run_id).artifact_uri
+    location = rules.artifacts_of(ctx.store, run_id, model_id)
     store, base = _direct(ctx, location)
     found = store.presign_upload(joined(base, path), expiration or 900)
     return {"presigned_url": found.url, "headers": found.headers or None}

@@ -34,12 +34,7 @@ def preview(
     ctx: Context, path: fields.ArtifactPath, run_id: fields.SourceRunId = "", model_id: fields.ModelId = None
 ) -> Response:
     """Send a page, drawing or document of a run or logged model to be shown in a frame, locked up."""
-    if bool(run_id) == bool(model_id):
-        raise InvalidParameterValue("Exactly one of run_id and model_id must be given.")
-    if model_id:
-        location = rules.find_logged_model(ctx.store, model_id).artifact_location
-    else:
-        location = rules.find_run(ctx.store, run_id).artifact_uri
+    location = rules.artifacts_of(ctx.store, run_id, model_id)
     kind, policy = _SHOWN.get(os.path.splitext(path)[1].lower(), ("", ""))
     if not kind:
         raise InvalidParameterValue(f"Only files that end in {', '.join(_SHOWN)} are shown in place; download others.")

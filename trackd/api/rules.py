@@ -2,7 +2,7 @@
 
 import json
 import time
-from typing import Dict, List, Sequence, Union
+from typing import Dict, List, Optional, Sequence, Union
 
 from trackd.entities import (
     ACTIVE,
@@ -109,6 +109,15 @@ def find_logged_model(store: Reads, model_id: str) -> LoggedModelInfo:
     if found is None:
         raise no_logged_model(model_id)
     return found
+
+
+def artifacts_of(store: Reads, run_id: Optional[str], model_id: Optional[str]) -> str:
+    """Where the artifacts of a run or of a logged model are, of whichever is named; 400 unless it is one of them."""
+    if bool(run_id) == bool(model_id):
+        raise InvalidParameterValue("Exactly one of run_id and model_id must be given.")
+    if model_id:
+        return find_logged_model(store, model_id).artifact_location
+    return find_run(store, run_id or "").artifact_uri
 
 
 def find_measured_models(store: Reads, metrics: Sequence[Metric]) -> None:
