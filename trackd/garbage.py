@@ -23,6 +23,7 @@ from trackd.artifacts.paths import ArtifactPath
 from trackd.entities import DELETED, DELETED_ONLY, Experiment, LoggedModelInfo, ModelVersion, RunInfo
 from trackd.errors import InvalidParameterValue, InvalidState, ResourceDoesNotExist, TrackdError
 from trackd.fields.kinds import is_id, shown
+from trackd.search import paging
 from trackd.store.base import Reads, Store, Transaction
 
 #: Runs that are removed in one transaction: others wait no longer than that takes.
@@ -173,12 +174,7 @@ def _spare(store: Reads, items: Dict[Tuple[str, str], Item], kept: List[str]) ->
 
 
 def _all_versions(store: Reads) -> Iterator[ModelVersion]:
-    page, cursor = store.search_model_versions(True, None, (), 1000)
-    while True:
-        yield from page
-        if cursor is None:
-            return
-        page, cursor = store.search_model_versions(True, None, (), 1000, cursor)
+    return paging.every(lambda cursor: store.search_model_versions(True, None, (), 1000, cursor))
 
 
 def _add(items: Dict[Tuple[str, str], Item], item: Item) -> None:
@@ -222,12 +218,7 @@ def _experiments(
 
 
 def _all_deleted_experiments(store: Reads) -> Iterator[Experiment]:
-    page, cursor = store.search_experiments(DELETED_ONLY, None, (), 1000)
-    while True:
-        yield from page
-        if cursor is None:
-            return
-        page, cursor = store.search_experiments(DELETED_ONLY, None, (), 1000, cursor)
+    return paging.every(lambda cursor: store.search_experiments(DELETED_ONLY, None, (), 1000, cursor))
 
 
 def _is_old(experiment: Experiment, before: Optional[int]) -> bool:

@@ -9,7 +9,7 @@ import base64
 import binascii
 import json
 import math
-from typing import Any, Mapping, Optional, Union
+from typing import Any, Callable, Iterator, Mapping, Optional, Sequence, Tuple, TypeVar, Union
 
 from trackd.errors import InvalidParameterValue
 from trackd.search.clause import Cursor
@@ -19,6 +19,15 @@ MAX_TOKEN = 1_000_000
 #: More values than the longest order has sort columns.
 MAX_AFTER = 100
 _INT64 = 2**63
+Found = TypeVar("Found")
+
+
+def every(search: Callable[[Cursor], Tuple[Sequence[Found], Optional[Cursor]]]) -> Iterator[Found]:
+    """What a search finds, page after page: ``search`` answers the page that begins at a cursor, and the next one."""
+    cursor: Optional[Cursor] = Cursor()
+    while cursor is not None:
+        page, cursor = search(cursor)
+        yield from page
 
 
 def encode(cursor: Cursor, bound: Optional[Mapping[str, Any]] = None) -> str:

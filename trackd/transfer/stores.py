@@ -19,6 +19,7 @@ from trackd.entities import (
     RunInfo,
     Tag,
 )
+from trackd.search import paging
 from trackd.search.clause import Order
 from trackd.store.base import Store, Transaction
 from trackd.transfer.sides import COPIED_FROM, Additions, Refused, Target
@@ -45,22 +46,12 @@ class StoreSide(Target):
     def experiments(self) -> Iterator[Experiment]:
         """See ``sides``."""
         order = [Order("attribute", "experiment_id")]
-        page, cursor = self.store.search_experiments(ALL, None, order, 1000)
-        while True:
-            yield from page
-            if cursor is None:
-                return
-            page, cursor = self.store.search_experiments(ALL, None, order, 1000, cursor)
+        return paging.every(lambda cursor: self.store.search_experiments(ALL, None, order, 1000, cursor))
 
     def runs(self, experiment_id: str) -> Iterator[Run]:
         """See ``sides``. The oldest first, so that a copy grows as the original did."""
         order = [Order("attribute", "start_time")]
-        page, cursor = self.store.search_runs([experiment_id], ALL, None, order, _PAGE)
-        while True:
-            yield from page
-            if cursor is None:
-                return
-            page, cursor = self.store.search_runs([experiment_id], ALL, None, order, _PAGE, cursor)
+        return paging.every(lambda cursor: self.store.search_runs([experiment_id], ALL, None, order, _PAGE, cursor))
 
     def history(self, run_id: str, key: str) -> Iterator[List[Metric]]:
         """See ``sides``."""
@@ -76,12 +67,7 @@ class StoreSide(Target):
     def registered_models(self) -> Iterator[RegisteredModel]:
         """See ``sides``."""
         order = [Order("attribute", "name")]
-        page, cursor = self.store.search_registered_models(True, None, order, 1000)
-        while True:
-            yield from page
-            if cursor is None:
-                return
-            page, cursor = self.store.search_registered_models(True, None, order, 1000, cursor)
+        return paging.every(lambda cursor: self.store.search_registered_models(True, None, order, 1000, cursor))
 
     def model_versions(self, model: RegisteredModel) -> List[ModelVersion]:
         """See ``sides``."""
